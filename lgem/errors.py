@@ -1,0 +1,43 @@
+"""The one kind of error that a user can cause, and the words in which it is told."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something that the user supplied is not usable.
+
+    The message is one sentence made of fixed parts, so that every error of the project names the
+    place, what stands there, what should stand there and, where there is one, the likely spelling.
+
+    Parameters
+    ----------
+    place
+        File, key or column at fault, as the user knows it: ``"screen.h5ad: obs column 'gene'"``.
+    found
+        What was found there.
+    expected
+        What would have been right, or what to do.
+    nearest
+        The valid spelling that is closest to what was found, if any is close.
+    """
+
+    def __init__(self, place: str, found: str, expected: str, nearest: str | None = None) -> None:
+        hint = f"; did you mean '{nearest}'?" if nearest else ""
+        super().__init__(f"{place}: found {found}; expected {expected}{hint}")
+
+
+def nearest(word: object, choices: Iterable[object]) -> str | None:
+    """Return the choice spelled most like `word`, or None where none is close."""
+    spelled = {str(choice).casefold(): str(choice) for choice in choices}
+    matches = difflib.get_close_matches(str(word).casefold(), spelled, n=1, cutoff=0.6)
+    return spelled[matches[0]] if matches else None
+
+
+def listing(values: Iterable[object], most: int = 10) -> str:
+    """Join values for a message, at most `most` of them, saying how many more there are."""
+    words = [str(value) for value in values]
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")

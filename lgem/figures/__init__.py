@@ -1,0 +1,1 @@
+"""Pictures of the tables: each function takes tables and returns a figure."""

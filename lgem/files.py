@@ -1,0 +1,101 @@
+"""Reading and writing of result files: atomic, deterministic, with provenance.
+
+A file under its final name is whole: everything is written beside it under a temporary name and
+renamed. The same content gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path` that replaces `path` if the block succeeds."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    # The suffixes stay, since writers choose the format by them.
+    handle, name = tempfile.mkstemp(
+        prefix=f".{final.stem}-", suffix="".join(final.suffixes[-2:]), dir=final.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are ordinary ones
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table as TSV, without its index; floats with all their digits, missing as blank."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a TSV that `write_table` wrote.
+
+    Only blanks are missing, and floats come back to the last bit: a gene may be called NA, and
+    what is read here must equal what was computed.
+    """
+    return pd.read_csv(
+        path, sep="\t", keep_default_na=False, na_values=[""], float_precision="round_trip"
+    )
+
+
+def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a mapping as indented JSON, in the order of its keys."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a JSON object."""
+    content = json.loads(Path(path).read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise TypeError(f"{path}: not a JSON object")
+    return content
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a text file."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def write_arrays(path: str | os.PathLike[str], **arrays: np.ndarray) -> None:
+    """Write named arrays as a compressed ``.npz`` without pickles."""
+    with atomic(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read the named arrays of an ``.npz`` file."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def write_h5ad(
+    data: AnnData, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write an AnnData, with its provenance under ``uns["provenance"]``."""
+    if provenance is not None:
+        data.uns["provenance"] = json.dumps(provenance, sort_keys=True)
+    with atomic(path) as temporary:
+        data.write_h5ad(temporary, compression="gzip")

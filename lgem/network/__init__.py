@@ -1,0 +1,1 @@
+"""Who acts on whom: covariance, precision, updates, edges and reference networks."""

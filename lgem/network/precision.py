@@ -1,0 +1,73 @@
+"""Precision matrices Θ = Σ⁻¹ and the partial correlations in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from lgem.errors import InputError
+
+
+def precision_matrix(covariance: np.ndarray) -> np.ndarray:
+    """Invert a covariance by its Cholesky factor: Θ = L⁻ᵀ L⁻¹ where Σ = L Lᵀ.
+
+    Parameters
+    ----------
+    covariance : (genes, genes)
+        Symmetric positive definite; only its lower triangle is read.
+
+    Returns
+    -------
+    (genes, genes)
+        The precision, symmetric to the last bit.
+
+    Raises
+    ------
+    InputError
+        If the covariance is not finite or not positive definite.
+    """
+    if not np.isfinite(covariance).all():
+        raise InputError("covariance", "values that are not finite", "numbers only")
+    # Its transpose is the layout that LAPACK reads without a copy of its own: lower becomes upper.
+    factor, failed = lapack.dpotrf(covariance.T, lower=False, clean=True)
+    if not failed:
+        triangle, failed = lapack.dpotri(factor, lower=False, overwrite_c=True)
+    if failed:
+        raise InputError(
+            "covariance",
+            f"a matrix that is not positive definite (first seen at gene {failed} of "
+            f"{len(covariance)})",
+            "a positive definite one; use more cells, fewer genes or an estimator that shrinks",
+        )
+    return triangle + np.triu(triangle, 1).T
+
+
+def partial_correlations(precision: np.ndarray) -> np.ndarray:
+    """Correlation of every two genes given all others: ρ_ij = −θ_ij / √(θ_ii θ_jj), diagonal 1.
+
+    Parameters
+    ----------
+    precision : (genes, genes)
+        Symmetric positive definite.
+
+    Returns
+    -------
+    (genes, genes)
+        Symmetric, free of the genes' units.
+    """
+    root = np.sqrt(np.diagonal(precision))
+    correlations = -precision / np.outer(root, root)
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
+
+
+def condition_number(precision: np.ndarray) -> float:
+    """Ratio κ of the largest to the smallest eigenvalue, the same for Θ as for Σ.
+
+    Parameters
+    ----------
+    precision : (genes, genes)
+        Symmetric positive definite; a covariance serves as well.
+    """
+    eigenvalues = np.linalg.eigvalsh(precision)
+    return float(eigenvalues[-1] / eigenvalues[0])

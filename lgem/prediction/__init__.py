@@ -1,0 +1,1 @@
+"""What would happen: splits, embeddings, models, baselines and metrics."""

@@ -1,0 +1,247 @@
+"""Scores of held-out predictions, their means with bootstrap intervals, paired comparisons.
+
+Predictions are log-expression (control + effect), as is what was observed. The genes scored are
+the most expressed in control and the perturbation's own target; they are never chosen by what was
+observed in a held-out perturbation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from lgem.prediction.model import PREDICTED
+
+TOP, OFF_TARGET = "top", "top_off_target"
+SCORED, SHARED = "scored", "shared"
+LOWER_IS_BETTER = {"l2": True, "pearson_delta": False}
+
+
+def l2(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
+    """Return ‖x̂ − x‖, in natural-log units."""
+    return float(np.linalg.norm(predicted - observed))
+
+
+def pearson_delta(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
+    """Return the correlation of predicted and observed change from control.
+
+    Missing where either does not vary: a constant predicts no pattern.
+    """
+    a, b = predicted - control, observed - control
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / scale) if scale > 0 else float("nan")
+
+
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    "l2": l2,
+    "pearson_delta": pearson_delta,
+}
+UNDEFINED = {"pearson_delta": "prediction or observation does not differ between genes"}
+
+
+def top_genes(control: np.ndarray, count: int) -> np.ndarray:
+    """Return the sorted rows of the `count` genes most expressed in control (ties: first ones)."""
+    return np.sort(np.argsort(-control, kind="stable")[:count])
+
+
+def gene_sets(top: np.ndarray, targets: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the rows scored for a perturbation: with its measured targets, and without them."""
+    return {
+        TOP: np.union1d(top, np.array(targets, dtype=int)),
+        OFF_TARGET: np.setdiff1d(top, targets),
+    }
+
+
+def score(
+    predicted: np.ndarray, observed: np.ndarray, control: np.ndarray, genes: np.ndarray
+) -> dict[str, float]:
+    """Return every metric of one prediction over the given rows."""
+    return {
+        name: metric(predicted[genes], observed[genes], control[genes])
+        for name, metric in METRICS.items()
+    }
+
+
+def score_table(
+    model: str,
+    predictions: pd.DataFrame,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    control: np.ndarray,
+    targets: Sequence[Sequence[int]],
+    top: np.ndarray,
+) -> pd.DataFrame:
+    """Return one row per prediction, gene set and metric.
+
+    Parameters
+    ----------
+    predictions
+        One row per held-out perturbation: perturbation, repeat, fold, status, reason.
+    predicted, observed
+        Log-expression (predictions × genes); rows of `predicted` without a prediction are missing.
+    control
+        Log-expression of control (genes,).
+    targets
+        Measured targets of each row.
+    top
+        Rows of the genes to score.
+
+    Returns
+    -------
+    DataFrame
+        model, repeat, fold, perturbation, gene_set, metric, value, status, reason. A value is
+        missing where there is no prediction, or the metric is undefined, with the reason.
+    """
+    rows = []
+    for row, entry in enumerate(predictions.itertuples(index=False)):
+        for gene_set, genes in gene_sets(top, targets[row]).items():
+            made = entry.status == PREDICTED
+            values = score(predicted[row], observed[row], control, genes) if made else {}
+            for metric in METRICS:
+                value = values.get(metric, np.nan)
+                reason = entry.reason or (
+                    UNDEFINED.get(metric, "") if made and np.isnan(value) else ""
+                )
+                rows.append(
+                    {
+                        "model": model,
+                        "repeat": entry.repeat,
+                        "fold": entry.fold,
+                        "perturbation": entry.perturbation,
+                        "gene_set": gene_set,
+                        "metric": metric,
+                        "value": value,
+                        "status": entry.status,
+                        "reason": reason,
+                    }
+                )
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+
+
+METRIC_COLUMNS = [
+    *("model", "repeat", "fold", "perturbation", "gene_set", "metric", "value", "status", "reason")
+]
+
+
+def per_perturbation(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Average the scores of a perturbation over repeats and folds; drop what has no value."""
+    keys = ["model", "gene_set", "metric", "perturbation"]
+    return metrics.dropna(subset="value").groupby(keys, sort=False)["value"].mean().reset_index()
+
+
+def shared_perturbations(scores: pd.DataFrame, models: Sequence[str]) -> set[str]:
+    """Return the perturbations that every one of the models that score any has scored by L2."""
+    l2_scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
+    sets = [set(l2_scores.loc[l2_scores["model"] == model, "perturbation"]) for model in models]
+    sets = [names for names in sets if names]
+    return set.intersection(*sets) if sets else set()
+
+
+def bootstrap_interval(
+    values: np.ndarray, draws: int, interval: float, seed: int
+) -> tuple[float, float]:
+    """Return the percentile interval of the mean over perturbations; missing below two values."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    tail = (1 - interval) / 2
+    lower, upper = np.quantile(values[picks].mean(axis=1), [tail, 1 - tail])
+    return float(lower), float(upper)
+
+
+def summarise(
+    metrics: pd.DataFrame, shared: set[str], asked: int, draws: int, interval: float, seed: int
+) -> pd.DataFrame:
+    """Return the mean of every metric with its interval, per model, gene set and perturbations.
+
+    ``perturbations`` says over which: ``scored`` by this model, or ``shared`` by all, the ones
+    to compare models on. ``n`` of the ``n_asked`` perturbations of the screen are in the mean.
+    """
+    scores = per_perturbation(metrics)
+    keys = metrics[["model", "gene_set", "metric"]].drop_duplicates()
+    rows = []
+    for model, gene_set, metric in keys.itertuples(index=False):
+        own = scores[
+            (scores["model"] == model)
+            & (scores["gene_set"] == gene_set)
+            & (scores["metric"] == metric)
+        ]
+        for which, chosen in ((SCORED, own), (SHARED, own[own["perturbation"].isin(shared)])):
+            values = chosen.sort_values("perturbation")["value"].to_numpy()
+            lower, upper = bootstrap_interval(values, draws, interval, seed)
+            mean = float(values.mean()) if len(values) else float("nan")
+            rows.append((model, gene_set, which, metric, mean, lower, upper, len(values), asked))
+    columns = [
+        "model",
+        "gene_set",
+        "perturbations",
+        "metric",
+        "mean",
+        "lower",
+        "upper",
+        "n",
+        "n_asked",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def compare(
+    metrics: pd.DataFrame, models: Sequence[str], draws: int, interval: float, seed: int
+) -> pd.DataFrame:
+    """Return the mean difference (a − b) of every two models over what both score, paired."""
+    scores = per_perturbation(metrics)
+    rows = []
+    for (gene_set, metric), part in scores.groupby(["gene_set", "metric"], sort=False):
+        wide = part.pivot_table(index="perturbation", columns="model", values="value").sort_index()
+        for a, b in combinations([model for model in models if model in wide.columns], 2):
+            difference = (wide[a] - wide[b]).dropna().to_numpy()
+            if len(difference):
+                lower, upper = bootstrap_interval(difference, draws, interval, seed)
+                rows.append(
+                    (a, b, gene_set, metric, len(difference), difference.mean(), lower, upper)
+                )
+    columns = ["model_a", "model_b", "gene_set", "metric", "n", "difference", "lower", "upper"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def headline(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    models: Sequence[str],
+    baselines: Sequence[str],
+) -> str:
+    """Return the result in one sentence: the best model against the best baseline, by mean L2."""
+    rows = summary[(summary["gene_set"] == TOP) & (summary["metric"] == "l2") & (summary["n"] > 0)]
+    asked = int(summary["n_asked"].max())
+    means: pd.Series = rows[rows["perturbations"] == SHARED].set_index("model")["mean"]
+    ranked_models = means[means.index.isin(models)].sort_values()
+    ranked_baselines = means[means.index.isin(baselines)].sort_values()
+    if ranked_models.empty:
+        return (
+            f"No model could predict any of {asked} perturbations "
+            "(no measured target among them); baselines are scored."
+        )
+    model, baseline = ranked_models.index[0], ranked_baselines.index[0]
+    pair = comparisons[
+        (comparisons["gene_set"] == TOP)
+        & (comparisons["metric"] == "l2")
+        & comparisons["model_a"].isin([model, baseline])
+        & comparisons["model_b"].isin([model, baseline])
+    ].iloc[0]
+    sign = 1 if pair["model_a"] == model else -1
+    low, high = sorted((sign * pair["lower"], sign * pair["upper"]))
+    if high < 0:
+        opening = f"The model {model} beats the best baseline, {baseline}"
+    elif low > 0:
+        opening = f"The baseline {baseline} beats every model; the best, {model}, is behind it"
+    else:
+        opening = f"The model {model} and the best baseline, {baseline}, cannot be told apart"
+    return (
+        f"{opening}: held-out L2 {means[model]:.3f} against {means[baseline]:.3f} on the "
+        f"{int(pair['n'])} of {asked} perturbations that both score "
+        f"(difference {sign * pair['difference']:+.3f}, interval {low:+.3f} to {high:+.3f})."
+    )

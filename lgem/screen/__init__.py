@@ -1,0 +1,1 @@
+"""What was measured: labels, sources, counts, pseudobulk and effects."""

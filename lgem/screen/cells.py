@@ -1,0 +1,169 @@
+"""Which cell belongs to which group: the plan that every pass over the counts follows.
+
+The plan is made from the cells' annotation alone, over all shards at once, so that shards can be
+counted as independent jobs and still share groups and technical halves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lgem.errors import InputError
+from lgem.screen.labels import CONTROL, LabelRules, cells_kept, normalise
+from lgem.screen.sources import joined, require_columns
+
+NO_GROUP = -1
+# What a cell table holds besides the covariates.
+COLUMNS = ("shard", "cell", "perturbation", "batch", "guide", "size_factor", "group", "half")
+
+
+@dataclass(frozen=True)
+class CellRules:
+    """What the columns of a screen mean; see the config keys of the same names."""
+
+    perturbation: str
+    labels: LabelRules
+    keep: dict[str, list[str]]
+    batch: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    guide: str | None = None
+    size_factor: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The obs columns that must be there."""
+        optional = [self.guide, self.size_factor]
+        return [
+            *([] if self.perturbation == "index" else [self.perturbation]),
+            *self.keep,
+            *self.batch,
+            *self.covariates,
+            *(column for column in optional if column),
+        ]
+
+
+def describe_cells(obs: pd.DataFrame, rules: CellRules, place: str) -> pd.DataFrame:
+    """Return what the plan needs to know of the cells of one shard (raw label, not yet read)."""
+    require_columns(obs, rules.columns, place)
+    label = (
+        obs.index.to_series() if rules.perturbation == "index" else obs[rules.perturbation]
+    ).astype("string")
+    cells = pd.DataFrame(
+        {
+            "cell": obs.index.astype(str).to_numpy(),
+            "label": label.astype(object).to_numpy(),
+            "kept": cells_kept(obs, rules.keep),
+            "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else "-",
+            "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else "-",
+            "size_factor": _size_factors(obs, rules.size_factor, place),
+        }
+    )
+    for covariate in rules.covariates:
+        cells[covariate] = joined(obs, [covariate], place).to_numpy()
+    return cells
+
+
+def _size_factors(obs: pd.DataFrame, column: str | None, place: str) -> np.ndarray:
+    if column is None:
+        return np.full(len(obs), np.nan)  # the row sum, known once the counts are read
+    values = pd.to_numeric(obs[column], errors="coerce").to_numpy(dtype=float)
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise InputError(
+            f"{place}: column '{column}'",
+            f"'{obs[column].iloc[at]}' for cell '{obs.index[at]}'",
+            "total counts: numbers from 0",
+        )
+    return values
+
+
+def plan_cells(
+    shards: list[pd.DataFrame], rules: CellRules, seed: int, place: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give every cell its perturbation, group and technical half.
+
+    Parameters
+    ----------
+    shards
+        What `describe_cells` returned for each shard, in order.
+    seed
+        Decides, with the cell's name, which half a cell falls into; the order of cells does not.
+
+    Returns
+    -------
+    cells, groups
+        One row per cell in the order of the shards (`COLUMNS` and the covariates; ``group`` is -1
+        and ``perturbation`` missing for cells that carry none), and one row per group:
+        perturbation × batch × covariates, sorted, with ``n_cells``, ``n_half_1``, ``n_half_2``.
+
+    Raises
+    ------
+    InputError
+        Where no cell is control, or fewer than two perturbations occur.
+    """
+    cells = pd.concat(shards, ignore_index=True)
+    cells.insert(0, "shard", np.repeat(np.arange(len(shards)), [len(shard) for shard in shards]))
+    perturbation = normalise(cells.pop("label"), rules.labels, place)
+    kept = cells.pop("kept").to_numpy(dtype=bool)
+    cells["perturbation"] = perturbation.where(pd.Series(kept), np.nan)
+    _require_perturbations(cells["perturbation"], place)
+
+    keys = ["perturbation", "batch", *rules.covariates]
+    carried = cells["perturbation"].notna()
+    groups = cells.loc[carried, keys].drop_duplicates().sort_values(keys, ignore_index=True)
+    groups["group"] = np.arange(len(groups))
+    cells["group"] = (
+        cells[keys].merge(groups, on=keys, how="left")["group"].fillna(NO_GROUP).astype(int)
+    )
+    cells["half"] = _halves(cells, seed)
+    groups["n_cells"] = _count(cells, groups, cells["group"] >= 0)
+    for half in (1, 2):
+        groups[f"n_half_{half}"] = _count(cells, groups, cells["half"] == half)
+    return cells[[*COLUMNS, *rules.covariates]], groups.drop(columns="group")
+
+
+def _require_perturbations(perturbation: pd.Series, place: str) -> None:
+    if not (perturbation == CONTROL).any():
+        raise InputError(f"{place}: control", "no control cell after keep", "some control cells")
+    distinct = set(perturbation.dropna()) - {CONTROL}
+    if len(distinct) < 2:
+        raise InputError(
+            f"{place}: perturbation",
+            f"{len(distinct)} perturbations besides control",
+            "at least two",
+        )
+
+
+def _count(cells: pd.DataFrame, groups: pd.DataFrame, which: pd.Series) -> np.ndarray:
+    return np.bincount(cells.loc[which, "group"], minlength=len(groups))
+
+
+def _halves(cells: pd.DataFrame, seed: int) -> np.ndarray:
+    """Rank the cells of each group by a hash of seed and name; the lower ⌈n/2⌉ are half 1.
+
+    Batch and size break ties between cells of one name, and position what then still ties.
+    """
+    ranks = pd.DataFrame(
+        {
+            "group": cells["group"],
+            "hash": [
+                int.from_bytes(hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest())
+                for name in cells["cell"]
+            ],
+        }
+    )
+    order = np.lexsort((cells["size_factor"], ranks["hash"], ranks["group"]))
+    group = ranks["group"].to_numpy()[order]
+    starts = np.r_[True, group[1:] != group[:-1]]
+    within = np.arange(len(group)) - np.maximum.accumulate(
+        np.where(starts, np.arange(len(group)), 0)
+    )
+    sizes = ranks.groupby("group")["group"].transform("size").to_numpy()[order]
+    half = np.empty(len(group), dtype=np.int8)
+    half[order] = np.where(group < 0, 0, np.where(within < (sizes + 1) // 2, 1, 2))
+    return half

@@ -1,0 +1,216 @@
+"""Effects of perturbations: least squares of cells on perturbation, batch and covariates.
+
+All genes share one small design, and the sizes, means and variances of the groups (perturbation ×
+batch × covariates) are sufficient: weighted least squares on the groups gives the coefficients,
+and RSS = Σ (n−1) v + Σ n (ȳ−ŷ)² the residuals, of least squares on the cells themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import linalg, stats
+
+from lgem.errors import InputError, listing
+from lgem.screen.labels import CONTROL
+from lgem.systems import Diagnosis, diagnose, estimable
+
+
+@dataclass(frozen=True)
+class GroupStatistics:
+    """Sizes, means and variances of groups of cells, the sufficient statistics of a screen.
+
+    ``groups`` has the columns perturbation, n_cells and the design's factors; ``mean`` and
+    ``variance`` are groups × genes.
+    """
+
+    groups: pd.DataFrame
+    mean: np.ndarray
+    variance: np.ndarray
+
+    def only(self, perturbations: Sequence[str]) -> GroupStatistics:
+        """Return the groups of control and of the named perturbations."""
+        wanted = self.groups["perturbation"].isin([CONTROL, *perturbations]).to_numpy()
+        return GroupStatistics(
+            self.groups[wanted].reset_index(drop=True), self.mean[wanted], self.variance[wanted]
+        )
+
+    def pooled_mean(self, perturbation: str) -> np.ndarray:
+        """Return the mean over all cells of a perturbation (genes,)."""
+        rows = (self.groups["perturbation"] == perturbation).to_numpy()
+        return np.average(self.mean[rows], axis=0, weights=self.groups.loc[rows, "n_cells"])
+
+    @property
+    def control(self) -> np.ndarray:
+        """Mean log-expression of all control cells (genes,)."""
+        return self.pooled_mean(CONTROL)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects of perturbations on log-expression, with their standard errors.
+
+    ``effect`` and ``se`` are perturbations × genes; ``left_out`` maps the perturbations that the
+    design cannot estimate to the reason; ``degrees_of_freedom`` are those of the residuals.
+    """
+
+    perturbations: list[str]
+    effect: np.ndarray
+    se: np.ndarray
+    degrees_of_freedom: int
+    diagnosis: Diagnosis
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def q_values(self) -> np.ndarray:
+        """Return Benjamini–Hochberg q-values over the genes of each perturbation.
+
+        Two-sided t-tests; 1 where a gene does not vary, missing where there are no degrees of
+        freedom.
+        """
+        if self.degrees_of_freedom < 1:
+            return np.full_like(self.effect, np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = np.abs(self.effect / self.se)
+        p = 2 * stats.t.sf(np.where(self.se > 0, t, 0.0), self.degrees_of_freedom)
+        return stats.false_discovery_control(p, axis=1)
+
+
+def adjustable(groups: pd.DataFrame, factors: Sequence[str]) -> list[str]:
+    """Return the factors that have more than one level and can therefore be adjusted for."""
+    return [factor for factor in factors if len(set(groups[factor])) > 1]
+
+
+def estimate_effects(
+    statistics: GroupStatistics, factors: Sequence[str], *, stop: bool = False
+) -> Effects:
+    """Estimate the effect of every perturbation against control.
+
+    Parameters
+    ----------
+    statistics
+        Groups of control and of the perturbations to estimate.
+    factors
+        Columns of the groups to adjust for (batch, covariates); none: pooled means are compared.
+    stop
+        Whether a perturbation that cannot be estimated ends the run instead of being left out.
+
+    Raises
+    ------
+    InputError
+        Where `stop` is set and an effect cannot be estimated, or none can.
+    """
+    perturbations = sorted(set(statistics.groups["perturbation"]) - {CONTROL})
+    design = _design(statistics.groups, perturbations, factors)
+    found = estimable(design)[1 : 1 + len(perturbations)]
+    left_out = {
+        name: f"not connected with control through {' and '.join(factors)}"
+        for name, known in zip(perturbations, found, strict=True)
+        if not known
+    }
+    if left_out and stop:
+        raise InputError(
+            "effects under adjust_batch: true",
+            f"{len(left_out)} perturbations {next(iter(left_out.values()))}: {listing(left_out)}",
+            "designs that connect them, or adjust_batch: auto to leave them out, or false",
+        )
+    usable = [name for name in perturbations if name not in left_out]
+    if not usable:
+        raise InputError("effects", "no perturbation that can be estimated", "at least one")
+    statistics = _informative(statistics.only(usable), factors)
+    design = _design(statistics.groups, usable, adjustable(statistics.groups, factors))
+    return _solve(statistics, design, usable, left_out)
+
+
+def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupStatistics:
+    """Drop the strata (batch × covariates) with control alone: they tell nothing of effects."""
+    if not factors:
+        return statistics
+    perturbed = statistics.groups["perturbation"] != CONTROL
+    strata = statistics.groups[list(factors)].apply(tuple, axis=1)
+    kept = strata.isin(strata[perturbed]).to_numpy()
+    return GroupStatistics(
+        statistics.groups[kept].reset_index(drop=True),
+        statistics.mean[kept],
+        statistics.variance[kept],
+    )
+
+
+def _design(
+    groups: pd.DataFrame, perturbations: Sequence[str], factors: Sequence[str]
+) -> np.ndarray:
+    """Return the design: intercept, perturbations (against control), levels (against the first)."""
+    label = groups["perturbation"].to_numpy()
+    columns = [np.ones(len(groups))]
+    columns += [(label == name).astype(float) for name in perturbations]
+    for factor in factors:
+        level = groups[factor].to_numpy()
+        columns += [(level == name).astype(float) for name in sorted(set(level))[1:]]
+    return np.column_stack(columns)
+
+
+def _solve(
+    statistics: GroupStatistics,
+    design: np.ndarray,
+    perturbations: list[str],
+    left_out: dict[str, str],
+) -> Effects:
+    n = statistics.groups["n_cells"].to_numpy(dtype=float)
+    gram = design.T @ (n[:, None] * design)
+    # Perturbations are estimable here; batch and covariates may still alias one another, and any
+    # generalised inverse then gives the same perturbation coefficients and standard errors.
+    inverse = linalg.pinvh(gram)
+    coefficients = inverse @ (design.T @ (n[:, None] * statistics.mean))
+    residual = statistics.mean - design @ coefficients
+    rss = (n - 1) @ statistics.variance + n @ residual**2
+    diagnosis = diagnose(design)
+    freedom = int(n.sum()) - diagnosis.rank
+    sigma2 = rss / freedom if freedom > 0 else np.full_like(rss, np.nan)
+    at = slice(1, 1 + len(perturbations))
+    se = np.sqrt(np.diag(inverse)[at, None] * sigma2[None, :])
+    return Effects(perturbations, coefficients[at], se, freedom, diagnosis, left_out)
+
+
+def effects_of_screen(
+    statistics: GroupStatistics, factors: Sequence[str], adjust: str | bool
+) -> tuple[Effects, list[str]]:
+    """Estimate the effects as config's ``adjust_batch`` asks; return them with the factors used.
+
+    Parameters
+    ----------
+    statistics
+        Groups of control and of the perturbations that are kept.
+    factors
+        Batch and covariates; those with a single level are not adjusted for.
+    adjust
+        ``"auto"``: adjust and leave out what cannot be estimated; True: stop instead; False: do
+        not adjust.
+    """
+    used = [] if adjust is False else adjustable(statistics.groups, factors)
+    return estimate_effects(statistics, used, stop=adjust is True), used
+
+
+def design_row(effects: Effects, factors: Sequence[str]) -> dict[str, object]:
+    """Return the row of ``design.tsv`` that describes the system behind the effects."""
+    found = effects.diagnosis
+    return {
+        "system": "effects",
+        "rows": found.rows,
+        "columns": found.columns,
+        "rank": found.rank,
+        "condition": found.condition,
+        "verdict": found.verdict,
+        "explanation": design_report(effects, factors),
+    }
+
+
+def design_report(effects: Effects, factors: Sequence[str]) -> str:
+    """Say in a sentence what was estimated, adjusted for what, and what was left out why."""
+    adjusted = f"adjusted for {' and '.join(factors)}" if factors else "not adjusted for batch"
+    text = f"{len(effects.perturbations)} effects estimated, {adjusted}"
+    if effects.left_out:
+        reason = next(iter(effects.left_out.values()))
+        text += f"; {len(effects.left_out)} left out, {reason}: {listing(effects.left_out, 30)}"
+    return text

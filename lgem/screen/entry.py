@@ -1,0 +1,190 @@
+"""How a dataset's entry in the config is read into the chain.
+
+The entry comes as plain values, as the config model dumps it: these functions know its keys, the
+modules they call do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from lgem.errors import InputError
+from lgem.screen.cells import CellRules, describe_cells, plan_cells
+from lgem.screen.io import (
+    Profiles,
+    gene_symbols,
+    group_statistics,
+    read_profiles,
+    read_shard_annotation,
+    symbols_of,
+)
+from lgem.screen.labels import CONTROL, LabelRules, TargetIndex
+from lgem.screen.panel import choose_panel, within_variance
+from lgem.screen.pseudobulk import Sums, merge_genes, size_factors
+from lgem.screen.sources import check_same_genes, count_matrix, open_h5ad
+
+Entry = Mapping[str, Any]
+
+
+def cell_rules(screen: Entry) -> CellRules:
+    """Return what the columns of a dataset mean."""
+    return CellRules(
+        perturbation=screen["perturbation"],
+        labels=LabelRules(
+            control=tuple(screen["control"]),
+            separator=screen["combination_separator"],
+            pattern=screen["perturbation_pattern"],
+        ),
+        keep=screen["keep"],
+        batch=tuple(screen["batch"] or ()),
+        covariates=tuple(screen["covariates"]),
+        guide=screen["guide"],
+        size_factor=screen["size_factor"],
+    )
+
+
+def describe_shards(
+    paths: list[str], screen: Entry, rules: CellRules
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Read the annotation of all shards, and check that their counts can be used.
+
+    Returns
+    -------
+    shards, genes
+        What `plan_cells` needs of the cells of each shard, and the genes to count: gene[, symbol].
+    """
+    shards = []
+    first: pd.Index | None = None
+    genes = pd.DataFrame()
+    for path in paths:
+        obs, var = read_shard_annotation(path)
+        shards.append(describe_cells(obs, rules, f"{path}: obs"))
+        if first is None:
+            first, genes = var.index, counted_genes(var, screen, path)[0]
+        check_same_genes(path, var.index, paths[0], first)
+        with open_h5ad(path) as handle:
+            matrix = count_matrix(handle, screen["layer"])
+            if matrix.shape != (len(obs), len(var)):
+                raise InputError(
+                    matrix.place, f"shape {matrix.shape}", f"{len(obs)} cells × {len(var)} genes"
+                )
+            next(matrix.blocks(), None)  # the first block tells early whether counts are raw
+    return shards, genes
+
+
+def counted_genes(
+    var: pd.DataFrame, screen: Entry, path: str
+) -> tuple[pd.DataFrame, sparse.csr_matrix | None]:
+    """Return the genes to count (gene[, symbol]) and the map that sums duplicates, if any."""
+    symbols = gene_symbols(var, screen["gene_symbols"], path)
+    names, merged = merge_genes(var.index.astype(str), symbols, screen["duplicates"], path)
+    genes = pd.DataFrame({"gene": names.astype(str)})
+    if symbols is not None and merged is None:
+        genes["symbol"] = symbols.to_numpy()
+    return genes, merged
+
+
+def count_shard(
+    path: str, screen: Entry, cells: pd.DataFrame, *, groups: int, target_sum: float
+) -> tuple[Sums, anndata.AnnData]:
+    """Sum the counts of one shard over the groups of its cells, in one pass.
+
+    Returns
+    -------
+    sums, control
+        The exact sums, and the raw counts of the control cells (obs: batch, size_factor).
+    """
+    _, var = read_shard_annotation(path)
+    genes, merged = counted_genes(var, screen, path)
+    group, half = cells["group"].to_numpy(), cells["half"].to_numpy()
+    given = cells["size_factor"].to_numpy()
+    is_control = (cells["perturbation"] == CONTROL).to_numpy()
+    sums = Sums.zeros(groups, len(genes))
+    control, sizes = [sparse.csr_matrix((0, len(genes)))], [np.zeros(0)]
+    with open_h5ad(path) as handle:
+        matrix = count_matrix(handle, screen["layer"])
+        for start, raw in matrix.blocks():
+            rows = slice(start, start + raw.shape[0])
+            block = raw if merged is None else raw @ merged
+            size = size_factors(block, given[rows], start, matrix.place)
+            sums.add_counts(block, size, group[rows], half[rows], target_sum)
+            kept = np.flatnonzero(is_control[rows])
+            control.append(block[kept])
+            sizes.append(size[kept])
+    obs = pd.DataFrame(
+        {"batch": cells.loc[is_control, "batch"].to_numpy(), "size_factor": np.concatenate(sizes)},
+        index=pd.Index(cells.loc[is_control, "cell"].astype(str), name=None),
+    )
+    counts = sparse.vstack(control, format="csr").astype(np.int32)
+    counts.sort_indices()
+    return sums, anndata.AnnData(
+        X=counts, obs=obs, var=pd.DataFrame(index=genes["gene"].to_numpy())
+    )
+
+
+def panel_of(pseudobulk: anndata.AnnData, size: int) -> np.ndarray:
+    """Return the rows of the network's panel, chosen by variance in control and by targets."""
+    statistics = group_statistics(pseudobulk)
+    is_control = (statistics.groups["perturbation"] == CONTROL).to_numpy()
+    n = statistics.groups.loc[is_control, "n_cells"].to_numpy()
+    variance = within_variance(statistics.variance[is_control], n)
+    index = TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var))
+    return choose_panel(variance, _targets(index, statistics.groups["perturbation"]), size)
+
+
+def _targets(index: TargetIndex, perturbations: pd.Series) -> list[int]:
+    found = [index.find(str(name)).rows or () for name in perturbations.unique()]
+    return sorted({row for rows in found for row in rows})
+
+
+def read_dataset_profiles(tables: Mapping[str, str], screen: Entry) -> Profiles:
+    """Read the profiles of a dataset; var has the gene names, and symbols where config names them.
+
+    Raises
+    ------
+    InputError
+        As `read_profiles` does, and where gene names occur twice.
+    """
+    profiles = read_profiles(
+        tables["table"],
+        screen["orientation"],
+        tables.get("metadata"),
+        tables.get("gene_metadata"),
+        screen["layer"],
+    )
+    genes, _ = counted_genes(profiles.var, screen, tables["table"])
+    return Profiles(profiles.values, profiles.obs, genes.set_index("gene"))
+
+
+def group_profiles(
+    profiles: Profiles, rules: CellRules, seed: int, path: str
+) -> tuple[pd.DataFrame, pd.DataFrame, Sums]:
+    """Give every profile its perturbation and group, and sum over groups."""
+    shard = describe_cells(profiles.obs, rules, path)
+    cells, groups = plan_cells([shard], rules, seed, path)
+    sums = Sums.zeros(len(groups), len(profiles.var))
+    sums.add_profiles(profiles.values, cells["group"].to_numpy(), cells["half"].to_numpy())
+    return cells, groups, sums
+
+
+def panel_profiles(profiles: Profiles, screen: Entry, size: int) -> anndata.AnnData:
+    """Return all profiles of the network's panel: the targets, then the most variable genes."""
+    targets: list[int] = []
+    if screen["perturbation"] is not None:
+        rules = cell_rules(screen)
+        cells = describe_cells(profiles.obs, rules, "profiles")
+        index = TargetIndex(list(profiles.var.index), symbols_of(profiles.var))
+        labels = cells.loc[cells["kept"], "label"].dropna().map(rules.labels.parse).dropna()
+        targets = _targets(index, labels)
+    panel = choose_panel(profiles.values.var(axis=0, ddof=1), targets, size)
+    return anndata.AnnData(
+        X=profiles.values[:, panel],
+        obs=pd.DataFrame(index=profiles.obs.index.astype(str)),
+        var=profiles.var.iloc[panel],
+    )

@@ -1,0 +1,196 @@
+"""The AnnData files of the screen's stages: what they hold, and how they are read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anndata
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from lgem.errors import InputError, listing
+from lgem.screen.effects import Effects, GroupStatistics
+from lgem.screen.labels import TargetIndex, genes_of
+from lgem.screen.pseudobulk import Sums, log_normalise, moments
+from lgem.screen.sources import open_h5ad, read_any_table, read_frame, require_columns
+
+ESTIMATED, LEFT_OUT = "estimated", "left_out"
+# Beyond this a value cannot be on a log scale, and sums of squares would leave the room of int64.
+LARGEST_LOG_VALUE = 100.0
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Log-scale expression of samples: values (samples × genes), obs and var."""
+
+    values: np.ndarray
+    obs: pd.DataFrame
+    var: pd.DataFrame
+
+
+def read_profiles(
+    path: str, orientation: str, metadata: str | None, gene_metadata: str | None, layer: str | None
+) -> Profiles:
+    """Read a table (or h5ad) with one log-scale row per sample, and what is known of both sides.
+
+    Raises
+    ------
+    InputError
+        Where the table is unreadable, holds anything but finite numbers, or cannot be on a log
+        scale; where the metadata lack a sample.
+    """
+    if path.endswith(".h5ad"):
+        with open_h5ad(path):
+            data = anndata.read_h5ad(path)
+        matrix = data.X if layer is None else data.layers[layer]
+        values = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+        obs, var = data.obs, data.var
+        table = pd.DataFrame(values, index=obs.index, columns=var.index)
+    else:
+        table = read_any_table(path)
+        table = table.T if orientation == "genes_by_samples" else table
+        obs, var = pd.DataFrame(index=table.index), pd.DataFrame(index=table.columns.astype(str))
+    values = _finite_log_values(table, path)
+    if metadata is not None:
+        obs = obs.join(_rows_for(obs.index, read_any_table(metadata), metadata, "sample"))
+    if gene_metadata is not None:
+        var = var.join(read_any_table(gene_metadata))
+    return Profiles(values, obs, var)
+
+
+def _finite_log_values(table: pd.DataFrame, path: str) -> np.ndarray:
+    texts = [
+        str(name) for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)
+    ]
+    if texts:
+        column = table[texts[0]]
+        wrong = column[pd.to_numeric(column, errors="coerce").isna()]
+        raise InputError(
+            f"{path}: column '{texts[0]}'",
+            f"'{wrong.iloc[0]}' in row '{wrong.index[0]}'",
+            "numbers",
+        )
+    values = table.to_numpy(dtype=float)
+    bad = ~np.isfinite(values) | (np.abs(values) > LARGEST_LOG_VALUE)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise InputError(
+            path,
+            f"{values[row, column]:g} for '{table.index[row]}', '{table.columns[column]}'",
+            f"finite values on a log scale, at most {LARGEST_LOG_VALUE:g} in size",
+        )
+    return values
+
+
+def _rows_for(wanted: pd.Index, table: pd.DataFrame, path: str, what: str) -> pd.DataFrame:
+    missing = wanted.difference(table.index)
+    if len(missing):
+        raise InputError(
+            path,
+            f"no row for {len(missing)} {what}s: {listing(missing)}",
+            f"a row for every {what}",
+        )
+    return table.loc[wanted]
+
+
+def gene_symbols(var: pd.DataFrame, column: str | None, place: str) -> pd.Series | None:
+    """Return the symbols of genes; a gene without one keeps its identifier."""
+    if column is None:
+        return None
+    require_columns(var, [column], f"{place}: var")
+    symbols = var[column].astype("string")
+    return symbols.fillna(var.index.to_series().astype("string")).astype(object)
+
+
+def pseudobulk_data(
+    sums: Sums, groups: pd.DataFrame, genes: pd.DataFrame, *, counts: bool
+) -> anndata.AnnData:
+    """Return the pseudobulk: obs = groups, var = genes, the statistics as layers.
+
+    ``sum`` and ``detected`` are there where raw counts are known.
+    """
+    found = moments(sums, groups)
+    layers = {
+        "mean": found.mean,
+        "variance": found.variance,
+        "sum_log": found.mean * groups["n_cells"].to_numpy()[:, None],
+        "half_1": found.half_1,
+        "half_2": found.half_2,
+    }
+    if counts:
+        layers |= {"sum": sums.counts, "detected": sums.detected}
+    obs = groups.copy()
+    obs.index = pd.Index([f"group_{row}" for row in range(len(groups))])
+    return anndata.AnnData(obs=obs, var=genes, layers=layers)
+
+
+def group_statistics(pseudobulk: anndata.AnnData) -> GroupStatistics:
+    """Return the sufficient statistics that a pseudobulk file holds."""
+    groups = pseudobulk.obs.reset_index(drop=True)
+    # Categories would keep levels that a selection of groups no longer has.
+    groups = groups.astype(dict.fromkeys(groups.select_dtypes("category").columns, object))
+    return GroupStatistics(
+        groups, np.asarray(pseudobulk.layers["mean"]), np.asarray(pseudobulk.layers["variance"])
+    )
+
+
+def symbols_of(var: pd.DataFrame) -> Sequence[str] | None:
+    """Return the symbols of a stage's genes, where they differ from the identifiers."""
+    return list(var["symbol"].astype(str)) if "symbol" in var else None
+
+
+def effects_data(
+    effects: Effects, qc: pd.DataFrame, var: pd.DataFrame, control: np.ndarray
+) -> anndata.AnnData:
+    """Return the effects: one row for every perturbation asked for, missing where left out.
+
+    obs has n_cells, embeddable, status and reason; var the expression of control; layers the
+    standard error and the q-value.
+    """
+    row_of = {name: row for row, name in enumerate(effects.perturbations)}
+    asked = qc["perturbation"].astype(str).tolist()
+    obs = pd.DataFrame(
+        {
+            "n_cells": qc["n_cells"].to_numpy(),
+            "n_genes": [len(genes_of(name)) for name in asked],
+            "status": [ESTIMATED if name in row_of else LEFT_OUT for name in asked],
+            "reason": [
+                effects.left_out.get(name, reason)
+                for name, reason in zip(asked, qc["reason"].fillna(""), strict=True)
+            ],
+        },
+        index=pd.Index(asked, name="perturbation"),
+    )
+    index = TargetIndex(var.index.astype(str).tolist(), symbols_of(var))
+    obs["embeddable"] = [index.find(name).rows is not None for name in asked]
+    rows = np.array([row_of.get(name, -1) for name in asked])
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        return np.where(rows[:, None] >= 0, values[rows], np.nan)
+
+    return anndata.AnnData(
+        X=spread(effects.effect),
+        obs=obs,
+        var=var.assign(control=control),
+        layers={"se": spread(effects.se), "q_value": spread(effects.q_values())},
+    )
+
+
+def read_shard_annotation(path: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return obs and var of an h5ad without reading its matrix."""
+    with open_h5ad(path) as handle:
+        return read_frame(handle, "obs"), read_frame(handle, "var")
+
+
+def network_expression(cells: anndata.AnnData) -> np.ndarray:
+    """Return the log-expression of the network's cells or profiles (cells × panel, dense).
+
+    Raw counts are normalised by the cells' size factors; profiles are on a log scale already.
+    """
+    if "target_sum" not in cells.uns:
+        return np.asarray(cells.X, dtype=float)
+    counts = sparse.csr_matrix(cells.X)
+    size = cells.obs["size_factor"].to_numpy(dtype=float)
+    return log_normalise(counts, size, float(cells.uns["target_sum"])).toarray()

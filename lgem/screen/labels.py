@@ -1,0 +1,125 @@
+"""Perturbation labels: the one place that decides which cell carries which perturbation.
+
+A label is control, a gene, or genes joined by `SEPARATOR`, sorted: ``B+A`` and ``A+B`` are one
+perturbation, ``A+ctrl`` is ``A`` where config names ``ctrl`` as control. Nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lgem.errors import InputError, listing, nearest
+
+CONTROL = "control"
+SEPARATOR = "+"
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How raw labels are read.
+
+    Parameters
+    ----------
+    control
+        Raw labels that mean control, alone or as a part of a combination.
+    separator
+        What joins the genes of a combination in raw labels; None where there are none.
+    pattern
+        Regular expression whose matches (its first group, if it has one) name the perturbed
+        genes; a raw label without a match carries no perturbation.
+    """
+
+    control: tuple[str, ...]
+    separator: str | None = SEPARATOR
+    pattern: str | None = None
+
+    def parse(self, raw: str) -> str | None:
+        """Return the normal form of one raw label, or None where it names no perturbation."""
+        text = raw.strip()
+        if text in self.control:
+            return CONTROL
+        if self.pattern is not None:
+            parts = [
+                match.group(min(1, match.re.groups)) for match in re.finditer(self.pattern, text)
+            ]
+        else:
+            parts = text.split(self.separator) if self.separator else [text]
+        stripped = [part.strip() for part in parts if part and part.strip()]
+        genes = sorted({part for part in stripped if part not in self.control})
+        if genes:
+            return SEPARATOR.join(genes)
+        return CONTROL if stripped else None
+
+
+def genes_of(perturbation: str) -> tuple[str, ...]:
+    """Return the genes that a normalised perturbation names; none for control."""
+    return () if perturbation == CONTROL else tuple(perturbation.split(SEPARATOR))
+
+
+def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
+    """Return the normal form of every raw label; missing where a label names no perturbation.
+
+    Raises
+    ------
+    InputError
+        Where no cell is a control cell.
+    """
+    text = raw.astype("string").str.strip()
+    distinct = [label for label in text.dropna().unique() if label]
+    known = {label: rules.parse(label) for label in distinct}
+    if CONTROL not in known.values():
+        close = next((n for word in rules.control if (n := nearest(word, distinct))), None)
+        raise InputError(
+            f"{place}: control",
+            f"no cell labelled {listing(repr(word) for word in rules.control)}",
+            f"one of the labels there: {listing(sorted(distinct))}",
+            close,
+        )
+    return text.map(known).astype(object).where(text.notna(), np.nan)
+
+
+def cells_kept(obs: pd.DataFrame, keep: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Return which cells hold one of the wanted values in every column of `keep`."""
+    kept = np.ones(len(obs), dtype=bool)
+    for column, values in keep.items():
+        kept &= obs[column].astype("string").isin(list(values)).to_numpy(dtype=bool, na_value=False)
+    return kept
+
+
+@dataclass(frozen=True)
+class Target:
+    """The genes that a perturbation acts on, as rows of the measured genes.
+
+    `rows` is None, with a `reason`, where one of them is not measured or not unique.
+    """
+
+    rows: tuple[int, ...] | None
+    reason: str = ""
+
+
+class TargetIndex:
+    """Finds the measured genes that perturbations act on, by identifier, then by symbol."""
+
+    def __init__(self, genes: Sequence[str], symbols: Sequence[str] | None = None) -> None:
+        self.genes = [str(gene) for gene in genes]
+        self._rows: dict[str, list[int]] = {}
+        for row, symbol in enumerate(symbols if symbols is not None else ()):
+            self._rows.setdefault(str(symbol), []).append(row)
+        # An identifier is unique and therefore goes before a symbol of the same spelling.
+        self._rows.update({gene: [row] for row, gene in enumerate(self.genes)})
+
+    def find(self, perturbation: str) -> Target:
+        """Return the rows of the genes that a normalised perturbation names."""
+        found = {gene: self._rows.get(gene, []) for gene in genes_of(perturbation)}
+        missing = [gene for gene, rows in found.items() if not rows]
+        unclear = [f"{gene} ({len(rows)} genes)" for gene, rows in found.items() if len(rows) > 1]
+        if missing:
+            return Target(None, f"target not measured: {listing(missing)}")
+        if unclear:
+            return Target(None, f"target symbol not unique: {listing(unclear)}")
+        return Target(tuple(rows[0] for rows in found.values()))

@@ -1,0 +1,240 @@
+"""Where a screen comes from: h5ad shards read in blocks, tables of profiles, packages.
+
+All that can be wrong with a file is found and told here; what leaves this module is sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from lgem.errors import InputError, listing, nearest
+
+# A block's non-zeros: 2 M take about 100 MB on the way through normalisation.
+BLOCK_NONZEROS = 2_000_000
+
+
+@contextmanager
+def open_h5ad(path: str) -> Iterator[h5py.File]:
+    """Open an h5ad for reading; what is missing, truncated or of another format is told."""
+    try:
+        handle = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "an .h5ad file") from None
+    except PermissionError:
+        raise InputError(path, "no permission to read it", "a readable .h5ad file") from None
+    except OSError as error:
+        raise InputError(
+            path, f"a file that HDF5 cannot open ({error})", "a whole .h5ad file"
+        ) from None
+    with handle:
+        for part in ("obs", "var"):
+            if part not in handle:
+                raise InputError(path, f"no '{part}' in the file", "an .h5ad file (AnnData)")
+        yield handle
+
+
+def read_frame(handle: h5py.File, name: str) -> pd.DataFrame:
+    """Read ``obs`` or ``var`` of an open h5ad."""
+    import anndata
+
+    try:
+        return anndata.io.read_elem(handle[name])
+    except (OSError, KeyError, anndata.io.AnnDataReadError) as error:  # type: ignore[attr-defined]
+        raise InputError(
+            f"{handle.filename}: {name}", f"unreadable ({error})", "a whole .h5ad file"
+        ) from None
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> None:
+    """Raise an InputError for the first of `columns` that `frame` lacks."""
+    for column in columns:
+        if column not in frame.columns:
+            raise InputError(
+                f"{place}: column '{column}'",
+                "no such column",
+                f"one of: {listing(frame.columns, 30)}",
+                nearest(column, frame.columns),
+            )
+
+
+def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
+    """Return one text per cell from one or several columns; missing is '-'."""
+    require_columns(obs, columns, place)
+    parts = [obs[column].astype("string").fillna("-") for column in columns]
+    text = parts[0]
+    for part in parts[1:]:
+        text = text + " | " + part
+    return text.astype(object)
+
+
+@dataclass(frozen=True)
+class CountMatrix:
+    """The matrix of raw counts inside an open h5ad (cells × genes), read by blocks of rows."""
+
+    handle: h5py.File
+    name: str
+
+    @property
+    def _node(self) -> Any:
+        return self.handle[self.name]
+
+    @property
+    def place(self) -> str:
+        """File and layer, as named in messages."""
+        return f"{self.handle.filename}: {self.name}"
+
+    @property
+    def format(self) -> str:
+        """``csr``, ``csc`` or ``dense``."""
+        kind = str(self._node.attrs.get("encoding-type", ""))
+        if isinstance(self._node, h5py.Dataset):
+            return "dense"
+        if kind in ("csr_matrix", "csc_matrix"):
+            return kind[:3]
+        raise InputError(self.place, f"encoding '{kind}'", "a csr, csc or dense matrix")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and genes."""
+        node = self._node
+        rows, columns = node.shape if self.format == "dense" else node.attrs["shape"]
+        return int(rows), int(columns)
+
+    def blocks(self, nonzeros: int = BLOCK_NONZEROS) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        """Yield (first row, block) of about `nonzeros` stored values, checked to be raw counts."""
+        readers = {"csr": self._csr_blocks, "csc": self._csc_blocks, "dense": self._dense_blocks}
+        try:
+            for start, block in readers[self.format](nonzeros):
+                check_counts(block, start, self.place)
+                yield start, block
+        except OSError as error:
+            raise InputError(
+                self.place, f"unreadable data ({error})", "a whole .h5ad file"
+            ) from None
+
+    def _csr_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        rows, columns = self.shape
+        pointers = self._node["indptr"][:].astype(np.int64)
+        data, indices = self._node["data"], self._node["indices"]
+        start = 0
+        while start < rows:
+            limit = np.searchsorted(pointers, pointers[start] + nonzeros, side="right") - 1
+            stop = int(min(max(limit, start + 1), rows))
+            part = slice(int(pointers[start]), int(pointers[stop]))
+            block = sparse.csr_matrix(
+                (data[part], indices[part], pointers[start : stop + 1] - pointers[start]),
+                shape=(stop - start, columns),
+            )
+            yield start, block
+            start = stop
+
+    def _dense_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        rows, columns = self.shape
+        step = max(1, nonzeros // max(columns, 1))
+        for start in range(0, rows, step):
+            yield start, sparse.csr_matrix(self._node[start : start + step])
+
+    def _csc_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        # Columns cannot be streamed by rows; the matrix is read whole and turned around.
+        node = self._node
+        whole = sparse.csc_matrix(
+            (node["data"][:], node["indices"][:], node["indptr"][:]), shape=self.shape
+        ).tocsr()
+        step = max(1, int(nonzeros * self.shape[0] / max(whole.nnz, 1)))
+        for start in range(0, self.shape[0], step):
+            yield start, whole[start : start + step]
+
+
+def count_matrix(handle: h5py.File, layer: str | None) -> CountMatrix:
+    """Return the matrix of raw counts: ``X``, or the named layer."""
+    if layer is None:
+        if "X" not in handle:
+            raise InputError(f"{handle.filename}: X", "nothing", "raw counts; or name a layer")
+        return CountMatrix(handle, "X")
+    layers = list(handle.get("layers", {}))
+    if layer not in layers:
+        raise InputError(
+            f"{handle.filename}: layer '{layer}'",
+            "no such layer",
+            f"one of: {listing(layers) or 'none there'}",
+            nearest(layer, layers),
+        )
+    return CountMatrix(handle, f"layers/{layer}")
+
+
+def check_counts(block: sparse.csr_matrix, first_row: int, place: str) -> None:
+    """Raise an InputError unless every stored value is a raw count (0, 1, 2, and so on)."""
+    values = block.data
+    if values.size == 0 or np.issubdtype(values.dtype, np.unsignedinteger):
+        return
+    expected = "raw counts: whole numbers from 0"
+    bad = ~np.isfinite(values) | (values < 0)
+    if not bad.any():
+        bad = values != np.rint(values)
+        if bad.any() and values.max() < 20:
+            expected += " (these look log-transformed: name the layer with the raw counts)"
+        elif bad.any():
+            expected += " (these look normalised: name the layer with the raw counts)"
+    if bad.any():
+        position = int(np.argmax(bad))
+        row = int(np.searchsorted(block.indptr, position, side="right") - 1)
+        found = f"{values[position]:g} in row {first_row + row + 1} (cells are rows, from 1)"
+        raise InputError(place, found, expected)
+
+
+def check_same_genes(path: str, genes: pd.Index, first_path: str, first: pd.Index) -> None:
+    """Raise an InputError unless two shards hold the same genes in the same order."""
+    if len(genes) != len(first):
+        raise InputError(
+            path, f"{len(genes)} genes", f"the {len(first)} genes of the other shard {first_path}"
+        )
+    differ = np.flatnonzero(genes.to_numpy() != first.to_numpy())
+    if differ.size:
+        at = int(differ[0])
+        raise InputError(
+            path,
+            f"gene '{genes[at]}' at position {at + 1}",
+            f"'{first[at]}', as in the other shard {first_path}",
+        )
+
+
+def read_any_table(path: str) -> pd.DataFrame:
+    """Read a CSV or TSV table; the first column names the rows where it holds names.
+
+    It holds names where its header is blank or missing, or where its values are no measurements:
+    texts, or whole numbers that all differ beside columns of other numbers.
+    """
+    if not Path(path).is_file():
+        raise InputError(path, "no such file", "a CSV or TSV table")
+    separator = "," if path.removesuffix(".gz").endswith(".csv") else "\t"
+    try:
+        table = pd.read_csv(
+            path, sep=separator, keep_default_na=False, na_values=["", "NA", "nan", "NaN"]
+        )
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        pass  # one name fewer in the header than columns: pandas took the first as names
+    elif table.shape[1] > 1 and _holds_names(table):
+        table = table.set_index(table.columns[0])
+    else:
+        table.index = pd.Index([str(row + 1) for row in range(len(table))])
+    table.index = table.index.astype(str)
+    return table
+
+
+def _holds_names(table: pd.DataFrame) -> bool:
+    first, rest = table.iloc[:, 0], table.iloc[:, 1:]
+    if str(table.columns[0]).startswith("Unnamed:") or not pd.api.types.is_numeric_dtype(first):
+        return True
+    others_are_whole = all(pd.api.types.is_integer_dtype(kind) for kind in rest.dtypes)
+    return pd.api.types.is_integer_dtype(first) and first.is_unique and not others_are_whole

@@ -1,0 +1,27 @@
+"""Keep the network's panel of the control cells, with quality metrics of the field's tool."""
+
+from typing import TYPE_CHECKING
+
+import anndata
+import scanpy as sc
+
+from lgem.files import write_h5ad
+from lgem.provenance import provenance
+from lgem.screen.entry import panel_of
+from lgem.screen.panel import in_fixed_order
+from scripts.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as log:
+    pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
+    parts = [anndata.read_h5ad(path) for path in snakemake.input.shards]
+    cells = in_fixed_order(anndata.concat(parts))
+    sc.pp.calculate_qc_metrics(cells, percent_top=None, log1p=False, inplace=True)
+    panel = panel_of(pseudobulk, snakemake.params.panel)
+    cells = cells[:, panel].copy()
+    cells.var = pseudobulk.var.iloc[panel]
+    cells.uns["target_sum"] = snakemake.params.target_sum
+    write_h5ad(cells, snakemake.output[0], provenance(**snakemake.params.origin))
+    log.info("%d control cells, %d genes of the panel", *cells.shape)

@@ -1,0 +1,33 @@
+"""Fit a model or baseline to the training perturbations of every fold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anndata
+
+from lgem.files import read_table, write_arrays, write_json
+from lgem.prediction.folds import fold_name, folds, training_set
+from lgem.prediction.model import fit_predictor
+from lgem.provenance import provenance
+from lgem.screen.io import group_statistics, symbols_of
+from lgem.screen.labels import TargetIndex
+from scripts.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as log:
+    pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
+    factors = list(anndata.read_h5ad(snakemake.input.effects, backed="r").uns["factors"])
+    statistics = group_statistics(pseudobulk)
+    targets = TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var))
+    model = snakemake.params.model
+    for fold in folds(read_table(snakemake.input.splits)):
+        training, dropped = training_set(statistics, targets, fold.train, factors)
+        predictor = fit_predictor(model["kind"], training, model["settings"])
+        stem = Path(snakemake.output[0]) / fold_name(fold)
+        write_arrays(stem.with_suffix(".npz"), **predictor.arrays())
+        content = {**model, "training": list(training.perturbations), "not_estimable": dropped}
+        content["provenance"] = provenance(**snakemake.params.origin)
+        write_json(content, stem.with_suffix(".json"))
+        log.info("%s: %d training perturbations", fold_name(fold), len(training.perturbations))

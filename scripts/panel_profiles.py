@@ -1,0 +1,18 @@
+"""Keep the network's panel of genes of all profiles."""
+
+from typing import TYPE_CHECKING
+
+from lgem.files import write_h5ad
+from lgem.provenance import provenance
+from lgem.screen.entry import panel_profiles, read_dataset_profiles
+from scripts.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as log:
+    screen = snakemake.params.screen
+    profiles = read_dataset_profiles(dict(snakemake.input.items()), screen)
+    data = panel_profiles(profiles, screen, snakemake.params.panel)
+    write_h5ad(data, snakemake.output[0], provenance(**snakemake.params.origin))
+    log.info("%d profiles, %d genes of the panel", *data.shape)

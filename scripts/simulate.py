@@ -1,0 +1,17 @@
+"""Simulate a screen with known truth."""
+
+from typing import TYPE_CHECKING
+
+from lgem.files import write_h5ad, write_table
+from lgem.screen.simulate import simulate_screen
+from scripts.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake) as log:
+    screen = simulate_screen(**snakemake.params.settings, seed=snakemake.params.seed)
+    write_h5ad(screen.cells, snakemake.output.screen)
+    write_h5ad(screen.effects, snakemake.output.effects)
+    write_table(screen.network, snakemake.output.network)
+    log.info("%d cells, %d genes", *screen.cells.shape)

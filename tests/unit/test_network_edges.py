@@ -1,0 +1,245 @@
+"""The network's tables against plain loops, and its files against what was written."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from lgem.network.edges import (
+    edge_table,
+    graph,
+    largest_changes,
+    network_statistics,
+    partial_correlation_histogram,
+    write_edges,
+    write_graphml,
+)
+
+
+def correlations(seed, genes=12):
+    rng = np.random.default_rng(seed)
+    matrix = np.triu(rng.uniform(-0.4, 0.4, (genes, genes)), 1)
+    return matrix + matrix.T + np.eye(genes)
+
+
+NAMES = [f"gene_{i}" for i in (7, 3, 11, 1, 9, 10, 0, 5, 2, 8, 4, 6)]
+
+
+def slow_pairs(before, after, genes):
+    """All pairs as dictionaries, alphabetical within the pair."""
+    for i, j in combinations(range(len(genes)), 2):
+        a, b = sorted([genes[i], genes[j]])
+        change = abs(after[i, j]) - abs(before[i, j])
+        row = {"gene_a": a, "gene_b": b, "before": before[i, j], "after": after[i, j]}
+        yield row | {"change": change}
+
+
+def size(row):
+    return max(abs(row["before"]), abs(row["after"]))
+
+
+def slow_edges(before, after, genes):
+    pairs = slow_pairs(before, after, genes)
+    return sorted(pairs, key=lambda row: (-size(row), row["gene_a"], row["gene_b"]))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.15, 0.3])
+def test_edges_are_all_pairs_above_the_threshold_before_or_after(threshold):
+    before, after = correlations(0), correlations(1)
+    rows = slow_edges(before, after, NAMES)
+    expected = pd.DataFrame([row for row in rows if size(row) > threshold])
+    table = edge_table(before, after, NAMES, threshold, top=3)
+    assert set(table.pop("selected_by")) == {"threshold"}
+    pd.testing.assert_frame_equal(table, expected)
+
+
+def test_an_edge_is_above_the_threshold_not_at_it():
+    rho = np.array([[1, 0.15, -0.2], [0.15, 1, 0], [-0.2, 0, 1]])
+    table = edge_table(rho, rho, ["a", "b", "c"], 0.15, top=0)
+    assert list(zip(table["gene_a"], table["gene_b"], strict=True)) == [("a", "c")]
+    statistics = network_statistics(rho, rho, 0.15, (1.0, 1.0)).set_index("metric")
+    assert statistics.loc["strong_edges", "before"] == 1
+
+
+def test_too_few_edges_are_filled_up_with_the_strongest_pairs_and_say_so():
+    before, after = correlations(2), correlations(3)
+    rows = slow_edges(before, after, NAMES)
+    table = edge_table(before, after, NAMES, 0.39, top=20)
+    selected = table.pop("selected_by")
+    pd.testing.assert_frame_equal(table, pd.DataFrame(rows[:20]))
+    strong = sum(size(row) > 0.39 for row in rows)
+    assert 0 < strong < 20
+    assert list(selected) == ["threshold"] * strong + ["top"] * (20 - strong)
+
+
+def test_equal_edges_come_in_the_order_of_their_names_whatever_the_panels_order():
+    rho = np.full((12, 12), -0.2)
+    np.fill_diagonal(rho, 1)
+    table = edge_table(rho, rho, NAMES, 0.15, top=1)
+    assert list(zip(table["gene_a"], table["gene_b"], strict=True)) == list(
+        combinations(sorted(NAMES), 2)
+    )
+    few = edge_table(rho, rho, NAMES, 0.5, top=7)
+    assert (
+        list(zip(few["gene_a"], few["gene_b"], strict=True))
+        == list(combinations(sorted(NAMES), 2))[:7]
+    )
+
+
+def test_the_panels_order_does_not_matter():
+    before, after = correlations(4), correlations(5)
+    order = np.random.default_rng(6).permutation(12)
+    block = np.ix_(order, order)
+    for table in (lambda b, a, g: edge_table(b, a, g, 0.3, 30), largest_changes):
+        pd.testing.assert_frame_equal(
+            table(before, after, NAMES),
+            table(before[block], after[block], [NAMES[i] for i in order]),
+        )
+
+
+def test_a_pair_without_partial_correlation_is_never_an_edge():
+    rho = np.eye(12)
+    assert edge_table(rho, rho, NAMES, 0.15, top=50).empty
+    rho[2, 5] = rho[5, 2] = -0.01
+    table = edge_table(np.eye(12), rho, NAMES, 0.15, top=50)
+    assert table.to_dict("records") == [
+        {
+            "gene_a": "gene_10",
+            "gene_b": "gene_11",
+            "before": 0.0,
+            "after": -0.01,
+            "change": 0.01,
+            "selected_by": "top",
+        }
+    ]
+
+
+def test_largest_changes_are_ranked_by_size_in_either_direction():
+    before, after = correlations(7), correlations(8)
+    rows = sorted(
+        slow_pairs(before, after, NAMES),
+        key=lambda row: (-abs(row["change"]), row["gene_a"], row["gene_b"]),
+    )
+    table = largest_changes(before, after, NAMES)
+    assert list(table.pop("rank")) == list(range(1, 21))
+    pd.testing.assert_frame_equal(table, pd.DataFrame(rows[:20]))
+    assert table["change"].min() < 0 < table["change"].max()
+    assert len(largest_changes(before, after, NAMES, n=5)) == 5
+
+
+def test_what_did_not_change_is_no_change():
+    rho = correlations(9)
+    assert largest_changes(rho, -rho, NAMES).empty
+    after = rho.copy()
+    after[0, 1] = after[1, 0] = 0.9
+    assert len(largest_changes(rho, after, NAMES)) == 1
+
+
+def test_statistics_are_those_of_the_pairs():
+    before, after = correlations(10), correlations(11)
+    table = network_statistics(before, after, 0.15, (12.0, 34.0)).set_index("metric")
+    for column, rho, condition in (("before", before, 12.0), ("after", after, 34.0)):
+        sizes = [abs(rho[i, j]) for i, j in combinations(range(12), 2)]
+        strong = sum(size > 0.15 for size in sizes)
+        assert table[column].to_dict() == pytest.approx(
+            {
+                "genes": 12,
+                "pairs": 66,
+                "strong_edges": strong,
+                "density": strong / 66,
+                "mean_abs_rho": np.mean(sizes),
+                "max_abs_rho": max(sizes),
+                "condition_number": condition,
+            }
+        )
+
+
+def test_the_histogram_holds_every_pair_in_bins_symmetric_about_zero():
+    before, after = correlations(12), 0.5 * correlations(13)
+    table = partial_correlation_histogram(before, after, bins=9)
+    assert table["before"].sum() == table["after"].sum() == 66
+    np.testing.assert_allclose(table["left"], -table["right"][::-1])
+    pairs = [(before[i, j], after[i, j]) for i, j in combinations(range(12), 2)]
+    for row in table.iloc[:-1].itertuples():
+        assert row.before == sum(row.left <= b < row.right for b, _ in pairs)
+        assert row.after == sum(row.left <= a < row.right for _, a in pairs)
+    reach = max(max(abs(b), abs(a)) for b, a in pairs)
+    assert table["right"].iloc[-1] == reach
+
+
+def test_the_histogram_of_an_empty_network_has_bins_too():
+    table = partial_correlation_histogram(np.eye(5), np.eye(5), bins=5)
+    assert list(table["before"]) == [0, 0, 10, 0, 0]
+
+
+def example_graph():
+    edges = edge_table(correlations(14), correlations(15), NAMES, 0.35, top=2)
+    nodes = pd.DataFrame(
+        {"symbol": [name.upper() for name in NAMES], "control": np.arange(12.0), "cells": 3},
+        index=NAMES,
+    )
+    nodes.loc["gene_3", "symbol"] = None
+    return edges, graph(edges, nodes)
+
+
+def test_the_graph_has_every_gene_and_every_edge():
+    edges, network = example_graph()
+    assert list(network) == NAMES
+    assert network.number_of_edges() == len(edges)
+    first = edges.iloc[0]
+    assert network.edges[first["gene_a"], first["gene_b"]] == {
+        "before": first["before"],
+        "after": first["after"],
+        "change": first["change"],
+        "selected_by": "threshold",
+        "weight": abs(first["after"]),
+    }
+    assert network.nodes["gene_3"] == {"control": 1.0, "cells": 3}
+    assert list(graph(edges.iloc[:0], pd.DataFrame(index=NAMES)).nodes) == NAMES
+
+
+def test_graphml_gives_back_the_graph(tmp_path):
+    _, network = example_graph()
+    write_graphml(network, tmp_path / "network.graphml")
+    read = nx.read_graphml(tmp_path / "network.graphml")
+    assert dict(read.nodes(data=True)) == dict(network.nodes(data=True))
+    assert read.adj == network.adj
+    assert [path.name for path in tmp_path.iterdir()] == ["network.graphml"]
+
+
+def test_graphml_has_the_same_bytes_in_every_process(tmp_path):
+    code = (
+        "import sys, numpy as np, pandas as pd\n"
+        "from lgem.network.edges import edge_table, graph, write_graphml\n"
+        "rho = np.full((4, 4), 0.3); names = list('dbca')\n"
+        "nodes = pd.DataFrame({'name': names, 'level': 1.5, 'cells': 2}, index=names)\n"
+        "write_graphml(graph(edge_table(rho, rho, names, 0.15, 1), nodes), sys.argv[1])\n"
+    )
+    written = []
+    for seed in ("1", "2"):
+        path = tmp_path / f"{seed}.graphml"
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+
+
+def test_parquet_gives_back_the_edges_and_their_provenance(tmp_path):
+    edges, _ = example_graph()
+    provenance = {"dataset": "demo", "seed": 1, "versions": {"lgem": "0.1.0"}}
+    for name in ("edges.parquet", "again.parquet"):
+        write_edges(edges, tmp_path / name, provenance)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "edges.parquet"), edges, check_dtype=False
+    )
+    metadata = pq.read_schema(tmp_path / "edges.parquet").metadata
+    assert json.loads(metadata[b"provenance"]) == provenance
+    first, second = ((tmp_path / name).read_bytes() for name in ("edges.parquet", "again.parquet"))
+    assert first == second

@@ -1,0 +1,146 @@
+# Helpers of the rules: the checked config, where files lie, and what each rule passes on.
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from lgem.config import BASELINES, ConfigError, load
+from lgem.layout import Layout
+from lgem.provenance import core_digest
+
+ROOT = Path(workflow.basedir)
+# Names of datasets and models, as they may stand in paths.
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+try:
+    CONFIG = load(config)
+    LAYOUT = Layout(CONFIG)
+    LAYOUT.check_files()
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def one_of(names):
+    """Return a wildcard constraint that only the given names meet."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+SIMULATED = one_of(LAYOUT.simulated)
+PACKAGED = one_of(LAYOUT.packaged)
+CELLS = one_of(LAYOUT.cells)
+PROFILES = one_of(LAYOUT.profiles)
+
+
+def digest(script):
+    """Return the digest of the core behind a script; the rule runs again when that changes."""
+    return core_digest(ROOT / "scripts" / script, ROOT)
+
+
+def origin(wildcards):
+    """Return what the result's provenance is made from."""
+    return {
+        "dataset": wildcards.dataset,
+        "config_digest": CONFIG.digest(wildcards.dataset),
+        "seed": CONFIG.seed,
+    }
+
+
+def screen_of(wildcards):
+    """Return the dataset's entry of the config, as plain values."""
+    return CONFIG.datasets[wildcards.dataset].model_dump(mode="json")
+
+
+def unit(wildcards):
+    """Return the unit of log-expression of a dataset."""
+    kind = screen_of(wildcards)["kind"]
+    return "natural log units" if kind == "cells" else "log units of the input"
+
+
+def memory(base_mb, factor):
+    """Return a memory request: base + factor × input size, more at every further attempt."""
+
+    def request(wildcards, input, attempt):
+        return int((base_mb + factor * input.size_mb) * attempt)
+
+    return request
+
+
+def shard_file(wildcards):
+    """Return the file of one shard of a dataset."""
+    return LAYOUT.shards(wildcards.dataset)[int(wildcards.shard)]
+
+
+def shard_files(wildcards):
+    """Return the files of all shards of a dataset."""
+    return LAYOUT.shards(wildcards.dataset)
+
+
+def table_files(wildcards):
+    """Return the tables that a dataset of profiles is read from, by what they hold."""
+    return LAYOUT.tables(wildcards.dataset)
+
+
+def per_shard(name):
+    """Return an input function that names one file per shard of a dataset."""
+
+    def files(wildcards):
+        shards = range(len(LAYOUT.shards(wildcards.dataset)))
+        return [f"results/{wildcards.dataset}/work/{name.format(shard=s)}" for s in shards]
+
+    return files
+
+
+def reference_network(wildcards):
+    """Return the table of known edges of a dataset."""
+    return LAYOUT.reference_network(wildcards.dataset)
+
+
+def model_settings(wildcards):
+    """Return kind and settings of a model or baseline."""
+    return LAYOUT.model(wildcards.model)
+
+
+def prediction_files(wildcards):
+    """Return the predictions of all models and baselines of a dataset."""
+    return [
+        f"results/{wildcards.dataset}/predictions/{model}.h5ad"
+        for model in LAYOUT.models
+    ]
+
+
+def responses(wildcards):
+    """Return the predictions that update the network, if any do."""
+    if not LAYOUT.updates_network(wildcards.dataset):
+        return []
+    return f"results/{wildcards.dataset}/predictions/{CONFIG.models[0].name}.h5ad"
+
+
+def figure_files(dataset):
+    """Return every figure of a dataset, with the table behind it."""
+    return [
+        f"results/{dataset}/figures/{figure}.{suffix}"
+        for figure in LAYOUT.figures(dataset)
+        for suffix in ("pdf", "png", "tsv")
+    ]
+
+
+def report_inputs(wildcards):
+    """Return all that a dataset's report shows."""
+    return [
+        *(f"results/{wildcards.dataset}/{name}" for name in LAYOUT.results(wildcards.dataset)),
+        *figure_files(wildcards.dataset),
+    ]
+
+
+def tell_results():
+    """Print the result of every dataset in one sentence, and where its report is."""
+    for dataset in CONFIG.dataset:
+        headline = Path(f"results/{dataset}/headline.txt")
+        if headline.exists():
+            print(f"{dataset}: {headline.read_text('utf-8').strip()}", file=sys.stderr)
+        page = Path(f"results/{dataset}/report.html")
+        if page.exists():
+            print(f"{dataset}: report in {page}", file=sys.stderr)

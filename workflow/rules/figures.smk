@@ -1,0 +1,181 @@
+# Pictures of the tables: each as PDF and PNG, with the numbers drawn beside it.
+
+
+rule figure_on_target:
+    """Draw the effect of every perturbation on its own target."""
+    input:
+        qc="results/{dataset}/qc.tsv",
+    output:
+        pdf="results/{dataset}/figures/on_target.pdf",
+        png=report(
+            "results/{dataset}/figures/on_target.png",
+            caption="../report/on_target.rst",
+            category="Screen",
+            labels={"result": "figure", "what": "on-target effects"},
+        ),
+        tsv="results/{dataset}/figures/on_target.tsv",
+    log:
+        "logs/{dataset}/figure_on_target.log",
+    benchmark:
+        "logs/{dataset}/figure_on_target.benchmark.tsv"
+    params:
+        unit=unit,
+        origin=origin,
+        core=digest("figure_on_target.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of on-target effects"
+    script:
+        "../../scripts/figure_on_target.py"
+
+
+rule figure_held_out_error:
+    """Draw the error of every model on held-out perturbations."""
+    input:
+        metrics="results/{dataset}/metrics.tsv",
+        summary="results/{dataset}/summary.tsv",
+    output:
+        pdf="results/{dataset}/figures/held_out_error.pdf",
+        png=report(
+            "results/{dataset}/figures/held_out_error.png",
+            caption="../report/held_out_error.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "held-out error per model"},
+        ),
+        tsv="results/{dataset}/figures/held_out_error.tsv",
+    log:
+        "logs/{dataset}/figure_held_out_error.log",
+    benchmark:
+        "logs/{dataset}/figure_held_out_error.benchmark.tsv"
+    params:
+        unit=unit,
+        interval=CONFIG.evaluation.interval,
+        origin=origin,
+        core=digest("figure_held_out_error.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of held-out errors"
+    script:
+        "../../scripts/figure_held_out_error.py"
+
+
+rule figure_observed_against_predicted:
+    """Draw observed against predicted effects of held-out perturbations."""
+    input:
+        predictions=prediction_files,
+        effects="results/{dataset}/effects.h5ad",
+    output:
+        pdf="results/{dataset}/figures/observed_against_predicted.pdf",
+        png=report(
+            "results/{dataset}/figures/observed_against_predicted.png",
+            caption="../report/observed_against_predicted.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "observed against predicted"},
+        ),
+        tsv="results/{dataset}/figures/observed_against_predicted.tsv",
+    log:
+        "logs/{dataset}/figure_observed_against_predicted.log",
+    benchmark:
+        "logs/{dataset}/figure_observed_against_predicted.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 8),
+    params:
+        unit=unit,
+        models=[*(model.name for model in CONFIG.models), "mean"],
+        top_genes=CONFIG.evaluation.top_genes,
+        origin=origin,
+        core=digest("figure_observed_against_predicted.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of observed against predicted effects"
+    script:
+        "../../scripts/figure_observed_against_predicted.py"
+
+
+rule figure_partial_correlations:
+    """Draw the distribution of partial correlations before and after the updates."""
+    input:
+        histogram="results/{dataset}/network/histogram.tsv",
+        statistics="results/{dataset}/network/statistics.tsv",
+    output:
+        pdf="results/{dataset}/figures/partial_correlations.pdf",
+        png=report(
+            "results/{dataset}/figures/partial_correlations.png",
+            caption="../report/partial_correlations.rst",
+            category="Network",
+            labels={"result": "figure", "what": "partial correlations"},
+        ),
+        tsv="results/{dataset}/figures/partial_correlations.tsv",
+    log:
+        "logs/{dataset}/figure_partial_correlations.log",
+    benchmark:
+        "logs/{dataset}/figure_partial_correlations.benchmark.tsv"
+    params:
+        threshold=CONFIG.network.threshold,
+        origin=origin,
+        core=digest("figure_partial_correlations.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of partial correlations"
+    script:
+        "../../scripts/figure_partial_correlations.py"
+
+
+rule figure_largest_changes:
+    """Draw the pairs of genes whose partial correlation changed most."""
+    input:
+        changes="results/{dataset}/network/changes.tsv",
+    output:
+        pdf="results/{dataset}/figures/largest_changes.pdf",
+        png=report(
+            "results/{dataset}/figures/largest_changes.png",
+            caption="../report/largest_changes.rst",
+            category="Network",
+            labels={"result": "figure", "what": "largest changes"},
+        ),
+        tsv="results/{dataset}/figures/largest_changes.tsv",
+    log:
+        "logs/{dataset}/figure_largest_changes.log",
+    benchmark:
+        "logs/{dataset}/figure_largest_changes.benchmark.tsv"
+    params:
+        origin=origin,
+        core=digest("figure_largest_changes.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of the largest changes"
+    script:
+        "../../scripts/figure_largest_changes.py"
+
+
+rule figure_network_scores:
+    """Draw the network's scores against known edges, beside chance."""
+    input:
+        scores="results/{dataset}/network/scores.tsv",
+    output:
+        pdf="results/{dataset}/figures/network_scores.pdf",
+        png=report(
+            "results/{dataset}/figures/network_scores.png",
+            caption="../report/network_scores.rst",
+            category="Network",
+            labels={"result": "figure", "what": "scores against known edges"},
+        ),
+        tsv="results/{dataset}/figures/network_scores.tsv",
+    log:
+        "logs/{dataset}/figure_network_scores.log",
+    benchmark:
+        "logs/{dataset}/figure_network_scores.benchmark.tsv"
+    params:
+        origin=origin,
+        core=digest("figure_network_scores.py"),
+    conda:
+        "../../envs/figures.yaml"
+    message:
+        "{wildcards.dataset}: figure of network scores"
+    script:
+        "../../scripts/figure_network_scores.py"

@@ -1,0 +1,121 @@
+# What would happen: splits, models and baselines, held-out predictions, scores.
+
+
+rule splits:
+    """Decide which perturbations are held out together."""
+    input:
+        effects="results/{dataset}/effects.h5ad",
+        file=CONFIG.splits.file or [],
+    output:
+        "results/{dataset}/splits.tsv",
+    log:
+        "logs/{dataset}/splits.log",
+    benchmark:
+        "logs/{dataset}/splits.benchmark.tsv"
+    params:
+        splits=CONFIG.splits.model_dump(mode="json"),
+        screen=screen_of,
+        seed=CONFIG.seed,
+        core=digest("splits.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: splits"
+    script:
+        "../../scripts/splits.py"
+
+
+rule fit:
+    """Fit a model or baseline to the training perturbations of every fold, and to nothing else."""
+    input:
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        effects="results/{dataset}/effects.h5ad",
+        splits="results/{dataset}/splits.tsv",
+    output:
+        directory("results/{dataset}/models/{model}"),
+    log:
+        "logs/{dataset}/fit_{model}.log",
+    benchmark:
+        "logs/{dataset}/fit_{model}.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        model=model_settings,
+        origin=origin,
+        core=digest("fit.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: fitting {wildcards.model}"
+    script:
+        "../../scripts/fit.py"
+
+
+rule predict:
+    """Predict the held-out perturbations of every fold."""
+    input:
+        models="results/{dataset}/models/{model}",
+        effects="results/{dataset}/effects.h5ad",
+        splits="results/{dataset}/splits.tsv",
+    output:
+        "results/{dataset}/predictions/{model}.h5ad",
+    log:
+        "logs/{dataset}/predict_{model}.log",
+    benchmark:
+        "logs/{dataset}/predict_{model}.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        origin=origin,
+        core=digest("predict.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: predicting held-out perturbations with {wildcards.model}"
+    script:
+        "../../scripts/predict.py"
+
+
+rule evaluate:
+    """Score all predictions, with intervals, paired comparisons and the result in one sentence."""
+    input:
+        predictions=prediction_files,
+        effects="results/{dataset}/effects.h5ad",
+    output:
+        metrics=report(
+            "results/{dataset}/metrics.tsv",
+            caption="../report/metrics.rst",
+            category="Prediction",
+            labels={"result": "metrics", "what": "every held-out prediction"},
+        ),
+        summary=report(
+            "results/{dataset}/summary.tsv",
+            caption="../report/summary.rst",
+            category="Prediction",
+            labels={"result": "summary", "what": "means with intervals"},
+        ),
+        comparisons=report(
+            "results/{dataset}/comparisons.tsv",
+            caption="../report/comparisons.rst",
+            category="Prediction",
+            labels={"result": "comparisons", "what": "paired differences"},
+        ),
+        headline="results/{dataset}/headline.txt",
+    log:
+        "logs/{dataset}/evaluate.log",
+    benchmark:
+        "logs/{dataset}/evaluate.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 4),
+    params:
+        evaluation=CONFIG.evaluation.model_dump(mode="json"),
+        models=[model.name for model in CONFIG.models],
+        baselines=list(BASELINES),
+        seed=CONFIG.seed,
+        core=digest("evaluate.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: scoring predictions"
+    script:
+        "../../scripts/evaluate.py"

@@ -1,0 +1,23 @@
+# One page per dataset that shows the results.
+
+
+rule report:
+    """Collect figures and tables of a dataset into one self-contained page."""
+    input:
+        results=report_inputs,
+        config="results/{dataset}/config.yaml",
+    output:
+        "results/{dataset}/report.html",
+    log:
+        "logs/{dataset}/report.log",
+    benchmark:
+        "logs/{dataset}/report.benchmark.tsv"
+    params:
+        snakefile=workflow.main_snakefile,
+        core=digest("report.py"),
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "{wildcards.dataset}: report"
+    script:
+        "../../scripts/report.py"

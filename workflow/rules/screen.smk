@@ -1,0 +1,252 @@
+# What was measured: cells, counts, pseudobulk, quality control, effects.
+
+
+rule merged_config:
+    """Write the config that repeats the run, with every default."""
+    output:
+        "results/{dataset}/config.yaml",
+    log:
+        "logs/{dataset}/merged_config.log",
+    benchmark:
+        "logs/{dataset}/merged_config.benchmark.tsv"
+    params:
+        config=lambda wildcards: CONFIG.of(wildcards.dataset),
+        core=digest("merged_config.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: writing the merged config"
+    script:
+        "../../scripts/merged_config.py"
+
+
+rule plan_cells:
+    """Read what is known of the cells, give each its perturbation, group and half; check inputs."""
+    input:
+        shards=shard_files,
+    output:
+        cells="results/{dataset}/work/cells.parquet",
+        groups="results/{dataset}/work/groups.tsv",
+        genes="results/{dataset}/work/genes.tsv",
+    log:
+        "logs/{dataset}/plan_cells.log",
+    benchmark:
+        "logs/{dataset}/plan_cells.benchmark.tsv"
+    wildcard_constraints:
+        dataset=CELLS,
+    resources:
+        mem_mb=memory(1000, 1),
+    params:
+        screen=screen_of,
+        seed=CONFIG.seed,
+        core=digest("plan_cells.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: checking the input and planning groups of cells"
+    script:
+        "../../scripts/plan_cells.py"
+
+
+rule count_shard:
+    """Sum the counts of one shard over groups of cells, in one pass; set control cells aside."""
+    input:
+        shard=shard_file,
+        cells="results/{dataset}/work/cells.parquet",
+        groups="results/{dataset}/work/groups.tsv",
+    output:
+        sums=temp("results/{dataset}/work/sums_{shard}.npz"),
+        control=temp("results/{dataset}/work/control_{shard}.h5ad"),
+    log:
+        "logs/{dataset}/count_shard_{shard}.log",
+    benchmark:
+        "logs/{dataset}/count_shard_{shard}.benchmark.tsv"
+    wildcard_constraints:
+        dataset=CELLS,
+    resources:
+        mem_mb=memory(2000, 3),
+    params:
+        screen=screen_of,
+        target_sum=CONFIG.pseudobulk.target_sum,
+        core=digest("count_shard.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: counting shard {wildcards.shard}"
+    script:
+        "../../scripts/count_shard.py"
+
+
+rule pseudobulk:
+    """Add up the sums of all shards and turn them into means and variances of groups."""
+    input:
+        sums=per_shard("sums_{shard}.npz"),
+        groups="results/{dataset}/work/groups.tsv",
+        genes="results/{dataset}/work/genes.tsv",
+    output:
+        "results/{dataset}/pseudobulk.h5ad",
+    log:
+        "logs/{dataset}/pseudobulk.log",
+    benchmark:
+        "logs/{dataset}/pseudobulk.benchmark.tsv"
+    wildcard_constraints:
+        dataset=CELLS,
+    resources:
+        mem_mb=memory(1000, 4),
+    params:
+        origin=origin,
+        core=digest("pseudobulk.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: pseudobulk of {input.groups}"
+    script:
+        "../../scripts/pseudobulk.py"
+
+
+rule control_cells:
+    """Keep the network's panel of genes of the control cells, with quality metrics."""
+    input:
+        shards=per_shard("control_{shard}.h5ad"),
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+    output:
+        "results/{dataset}/control_cells.h5ad",
+    log:
+        "logs/{dataset}/control_cells.log",
+    benchmark:
+        "logs/{dataset}/control_cells.benchmark.tsv"
+    wildcard_constraints:
+        dataset=CELLS,
+    resources:
+        mem_mb=memory(1500, 8),
+    params:
+        panel=CONFIG.network.panel,
+        target_sum=CONFIG.pseudobulk.target_sum,
+        origin=origin,
+        core=digest("control_cells.py"),
+    conda:
+        "../../envs/cells.yaml"
+    message:
+        "{wildcards.dataset}: control cells of the network's panel"
+    script:
+        "../../scripts/control_cells.py"
+
+
+rule profile_pseudobulk:
+    """Group profiles by perturbation and batch: bulk data enter the chain here."""
+    input:
+        unpack(table_files),
+    output:
+        cells="results/{dataset}/work/cells.parquet",
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+    log:
+        "logs/{dataset}/profile_pseudobulk.log",
+    benchmark:
+        "logs/{dataset}/profile_pseudobulk.benchmark.tsv"
+    wildcard_constraints:
+        dataset=PROFILES,
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        screen=screen_of,
+        seed=CONFIG.seed,
+        origin=origin,
+        core=digest("profile_pseudobulk.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: grouping profiles"
+    script:
+        "../../scripts/profile_pseudobulk.py"
+
+
+rule panel_profiles:
+    """Keep the network's panel of genes of all profiles."""
+    input:
+        unpack(table_files),
+    output:
+        "results/{dataset}/control_cells.h5ad",
+    log:
+        "logs/{dataset}/panel_profiles.log",
+    benchmark:
+        "logs/{dataset}/panel_profiles.benchmark.tsv"
+    wildcard_constraints:
+        dataset=PROFILES,
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        screen=screen_of,
+        panel=CONFIG.network.panel,
+        origin=origin,
+        core=digest("panel_profiles.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: profiles of the network's panel"
+    script:
+        "../../scripts/panel_profiles.py"
+
+
+rule qc:
+    """Say for every perturbation how many cells it has, whether it hit its target, if it stays."""
+    input:
+        cells="results/{dataset}/work/cells.parquet",
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        control="results/{dataset}/control_cells.h5ad",
+    output:
+        table=report(
+            "results/{dataset}/qc.tsv",
+            caption="../report/qc.rst",
+            category="Screen",
+            labels={"result": "perturbations", "what": "cells and on-target change"},
+        ),
+        summary="results/{dataset}/qc.json",
+    log:
+        "logs/{dataset}/qc.log",
+    benchmark:
+        "logs/{dataset}/qc.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 4),
+    params:
+        kind=lambda wildcards: screen_of(wildcards)["kind"],
+        min_cells=CONFIG.pseudobulk.min_cells,
+        origin=origin,
+        core=digest("qc.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: quality control"
+    script:
+        "../../scripts/qc.py"
+
+
+rule effects:
+    """Estimate the effect of every perturbation, adjusted for batch where the design allows."""
+    input:
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        qc="results/{dataset}/qc.tsv",
+    output:
+        effects="results/{dataset}/effects.h5ad",
+        design=report(
+            "results/{dataset}/design.tsv",
+            caption="../report/design.rst",
+            category="Screen",
+            labels={"result": "design", "what": "linear system of the effects"},
+        ),
+    log:
+        "logs/{dataset}/effects.log",
+    benchmark:
+        "logs/{dataset}/effects.benchmark.tsv"
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        adjust_batch=CONFIG.pseudobulk.adjust_batch,
+        screen=screen_of,
+        origin=origin,
+        core=digest("effects.py"),
+    conda:
+        "../../envs/screen.yaml"
+    message:
+        "{wildcards.dataset}: effects of perturbations"
+    script:
+        "../../scripts/effects.py"
