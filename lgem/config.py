@@ -34,11 +34,8 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Words = Annotated[
-    list[str],
-    Field(min_length=1),
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-]
+OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+Words = Annotated[list[str], Field(min_length=1), OneOrMore]
 
 
 class ConfigError(ValueError):
@@ -74,7 +71,9 @@ class Simulation(Section):
     perturbations: Annotated[int, Field(ge=2)] = Field(50, description="genes perturbed singly")
     doubles: Annotated[int, Field(ge=0)] = Field(8, description="pairs of genes perturbed together")
     guides: Count = Field(3, description="guides per perturbed gene, or guide pairs per double")
-    knockdown: Positive = Field(1.5, description="lowering of a target at full efficacy, natural log")
+    knockdown: Positive = Field(
+        1.5, description="lowering of a target at full efficacy, natural log"
+    )
     weak_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="share of the targets whose guides hardly work"
     )
@@ -129,7 +128,9 @@ class Dataset(Section):
         "+", min_length=1, description="between the genes of a combination; null: none"
     )
     batch: Words | None = Field(None, description="column with the batch, or several columns")
-    covariates: list[str] = Field([], description="further categorical columns to adjust for")
+    covariates: Annotated[list[str], OneOrMore] = Field(
+        [], description="further categorical columns to adjust for"
+    )
     guide: str | None = Field(None, description="column with the guide")
     gene_symbols: str | None = Field(
         None, description="gene column with symbols, where the gene names are identifiers"
@@ -276,7 +277,7 @@ class Config(Section):
     """The whole config."""
 
     dataset: Words = Field(description="name or names from datasets")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(1, description="of everything random")
     datasets: dict[Name, Dataset] = Field(min_length=1)
     pseudobulk: Pseudobulk = Pseudobulk()
     splits: Splits = Splits()

@@ -123,7 +123,7 @@ class Layout:
         ]
         network = ["updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"]
         if self.reference_network(name):
-            network.append("scores.tsv")
+            network += ["scores.tsv", "headline.txt"]
         return [
             *(perturbed if self.is_perturbed(name) else []),
             *(f"network/{file}" for file in network),

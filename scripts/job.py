@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from lgem.errors import InputError
 
 
@@ -18,17 +16,17 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     """Run the body of a script.
 
     Messages go to the rule's log and to standard error. A problem of the user's input ends the
-    job with its message instead of a traceback. Linear algebra runs on one thread, whatever
-    ``--cores`` says, since its results depend on the number of threads.
+    job with its message instead of a traceback. Linear algebra runs on the threads of the rule
+    (one, whatever ``--cores`` says: its results depend on their number); Snakemake sees to that.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if snakemake.log:
         handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))
-    logging.basicConfig(level=logging.INFO, format="lgem: %(message)s", handlers=handlers)
+    logging.basicConfig(level=logging.WARNING, format="lgem: %(message)s", handlers=handlers)
     log = logging.getLogger("lgem")
+    log.setLevel(logging.INFO)  # libraries speak up from warnings on
     try:
-        with threadpool_limits(1):
-            yield log
+        yield log
     except InputError as error:
         log.error("error: %s", error)
         sys.exit(1)
@@ -36,5 +34,9 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         log.error("error: out of memory in rule %s; give it more mem_mb", snakemake.rule)
         sys.exit(1)
     except OSError as error:
+        # Disk full, no permission: the system's words name the file; a traceback adds nothing.
         log.error("error: %s", error)
-        raise
+        sys.exit(1)
+    except Exception:
+        log.exception("error: unexpected, please report it")
+        sys.exit(1)

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lgem.files import read_arrays, write_json, write_table
+from lgem.files import read_arrays, write_json, write_table, write_text
 from lgem.network.precision import partial_correlations
-from lgem.network.reference import read_reference, score_network
+from lgem.network.reference import headline, read_reference, score_network
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -34,3 +34,4 @@ with job(snakemake) as log:
     write_table(table[[*first, *table.columns.drop(first)]], snakemake.output.scores)
     write_json(reference.counts, snakemake.output.counts)
     log.info("%s", reference.counts)
+    write_text(headline(parts[0], genes, reference.edges) + "\n", snakemake.output.headline)

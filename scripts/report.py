@@ -20,5 +20,6 @@ with job(snakemake) as log, atomic(snakemake.output[0]) as temporary:
         *("--report", str(temporary)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    log.info("%s", done.stderr)
-    done.check_returncode()
+    if done.returncode:
+        log.error("%s", done.stderr)
+        done.check_returncode()

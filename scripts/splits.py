@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 import anndata
-import pandas as pd
 
 from lgem.files import write_table
-from lgem.prediction.splits import make_splits
+from lgem.prediction.splits import make_splits, read_split_table
 from lgem.screen.entry import cell_rules
 from scripts.job import job
 
@@ -17,7 +16,7 @@ with job(snakemake) as log:
     obs = anndata.read_h5ad(snakemake.input.effects, backed="r").obs
     usable = [str(name) for name in obs.index[obs["status"] == "estimated"]]
     path = snakemake.params.splits["file"]
-    table = pd.read_csv(path, sep=None, engine="python", dtype=str) if path else None
+    table = read_split_table(path) if path else None
     splits = make_splits(
         usable,
         snakemake.params.splits,

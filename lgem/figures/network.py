@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from lgem.figures import style
 from lgem.figures.style import Drawn
@@ -99,7 +99,7 @@ def partial_correlations(
     axes.set_ylim(0.7, 1.6 * bins[["before", "after"]].to_numpy().max())
     axes.yaxis.set_major_formatter(style.plain_powers)
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    style.number_axis(axes.xaxis, 6)
     axes.set_xlabel("partial correlation (no unit)")
     axes.set_ylabel("gene pairs in a bin (log scale)")
     style.freeze(figure)
@@ -169,7 +169,7 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.03)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    style.number_axis(axes.xaxis, 4)
     axes.set_xlabel("change of |partial correlation|\n(no unit)")
     style.freeze(figure)
     return figure, style.drawn_table([table], CHANGE_COLUMNS)
@@ -251,6 +251,6 @@ def _draw_scores(axes: Axes, table: pd.DataFrame) -> None:
         )  # fmt: skip
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.12)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    style.number_axis(axes.xaxis, 4)
     if table[["value", "chance"]].isna().all(axis=None):
         axes.set_xticks([])

@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from lgem.figures import style
 from lgem.figures.style import Drawn
@@ -255,7 +254,7 @@ def _draw_metric(axes: Axes, table: pd.DataFrame, gene_sets: Sequence[str]) -> N
     for value in table.loc[table["mark"] == "best_baseline", "value"]:
         axes.axvline(value, color=style.ORANGE, linewidth=0.8, linestyle=":", zorder=1)
     axes.margins(x=0.04)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    style.number_axis(axes.xaxis)
     values = points["value"]
     if (table["metric"] == "l2").all() and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_xscale("log")  # one failed prediction must not squeeze all others into a line
@@ -328,7 +327,7 @@ def observed_against_predicted(
         x, y = own["predicted_effect"], own["observed_effect"]
         r = float(x.corr(y)) if min(len(set(x)), len(set(y))) > 1 else np.nan
         why = missing.get(model, "no gene with both a predicted and an observed effect")
-        note = f"r = {r:.2f}".replace("-", "\N{MINUS SIGN}")
+        note = f"r = {r:.2f}".replace("-", style.MINUS)
         note = "r undefined (constant)" if np.isnan(r) else note
         note += f"\nn = {len(own):,}" + (f", {n_drawn:,} drawn" if n_drawn < len(own) else "")
         rows.append((model, r, len(own), n_drawn, note if len(own) else f"none scored: {why}"))
@@ -373,7 +372,7 @@ def _draw_pairs(points: pd.DataFrame, said: pd.DataFrame, unit: str) -> Figure:
             axes.tick_params(labelbottom=True)
         axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(5))
+            style.number_axis(axis)
         own = points[points["model"] == said["model"][k]]
         if len(own):
             axes.axline((0, 0), slope=1, color=style.GREY, linewidth=0.7, linestyle="--", zorder=3)

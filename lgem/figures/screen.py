@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from lgem.errors import listing
 from lgem.figures import style
@@ -181,12 +180,12 @@ def _dots(
         note=note, legend=legend,
     )  # fmt: skip
     axes = figure.subplots()
-    style.zero_line(axes, "x")
+    axes.axvline(0, color=style.LIGHT, linewidth=0.6, zorder=0)
     _draw(axes, points, looks, across=True)
     axes.set_yticks(points["position"], labels)
     axes.set_ylim(len(points) + 0.7, 0.3)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    style.number_axis(axes.xaxis)
     axes.set_xlabel(f"change in log-expression\n({unit}; 95 % interval)")
     style.freeze(figure)
     return figure, labels
@@ -204,12 +203,12 @@ def _ranks(
         "single", 62, title="Effect on the perturbed gene itself", note=note, legend=legend
     )
     axes = figure.subplots()
-    style.zero_line(axes, "y")
+    axes.axhline(0, color=style.LIGHT, linewidth=0.6, zorder=0)
     _draw(axes, points, looks, across=False)
     count = len(points)
     axes.set_xlim(1 - 0.02 * count, 1.02 * count)
-    axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    style.number_axis(axes.yaxis, 6)
+    style.number_axis(axes.xaxis, whole=True)
     axes.set_xlabel(f"rank of the perturbation, 1 to {count}")
     axes.set_ylabel(f"change in log-expression\n({unit}; 95 % interval)")
     style.freeze(figure)
@@ -223,7 +222,7 @@ def _ranks(
 def _name_extremes(axes: Axes, points: pd.DataFrame, labels: list[str]) -> None:
     """List the extremes in the two corners that a rising curve leaves free, and keep them free."""
     named = [
-        label + f"  {value:.2f}".replace("-", "\N{MINUS SIGN}")
+        label + f"  {value:.2f}".replace("-", style.MINUS)
         for label, value in zip(labels, points["value"], strict=True)
     ]
     share = (EXTREMES + 1.5) * style.LINE_MM[style.SMALL] / style.panel_height(axes)

@@ -17,13 +17,14 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import matplotlib.style
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import Formatter, MaxNLocator
 
 from lgem.errors import InputError, nearest
 from lgem.files import atomic, write_table
@@ -38,9 +39,7 @@ DPI = 300
 # Okabe and Ito's colours, distinguishable under every common form of colour blindness.
 BLACK = "#000000"
 ORANGE = "#E69F00"
-SKY = "#56B4E9"
 GREEN = "#009E73"
-YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 PURPLE = "#CC79A7"
@@ -51,6 +50,7 @@ TITLE, LABEL, SMALL = 8.0, 7.0, 6.0
 FONT = "DejaVu Sans"
 LINE_MM = {size: 1.3 * size / 72 / MM for size in (TITLE, LABEL, SMALL)}
 PAD_MM = 1.5
+MINUS = "\N{MINUS SIGN}"
 # Beyond so many marks a vector file takes longer to open than to read.
 MOST_VECTOR_MARKS = 2_000
 
@@ -67,7 +67,6 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "axes.unicode_minus": True,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "xtick.major.width": 0.6,
@@ -142,6 +141,7 @@ def wrap(text: str, width_mm: float, size: float = SMALL, most: int | None = Non
     return lines
 
 
+@styled
 def new_figure(
     width: Width = "single",
     height_mm: float = 60.0,
@@ -202,9 +202,7 @@ def new_figure(
     if notes:
         words = "\n".join(notes)
         bottom = PAD_MM / total_mm
-        figure.text(
-            left, bottom, words, fontsize=SMALL, color=GREY, va="bottom", in_layout=False
-        )  # fmt: skip
+        figure.text(left, bottom, words, fontsize=SMALL, color=GREY, va="bottom", in_layout=False)
     return figure
 
 
@@ -249,10 +247,7 @@ def say(axes: Axes, text: str) -> None:
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
     axes.spines[:].set(visible=True, color=LIGHT)
     words = "\n".join(wrap(text, panel_width(axes) - 4, LABEL))
-    axes.text(
-        0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY,
-        fontsize=LABEL,
-    )  # fmt: skip
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 @styled
@@ -302,12 +297,9 @@ def take(table: pd.DataFrame, columns: Sequence[str], name: str) -> pd.DataFrame
         return pd.DataFrame(columns=list(columns))
     for column in columns:
         if column not in table:
-            raise InputError(
-                f"{name}: column '{column}'",
-                "columns " + ", ".join(map(str, table.columns)),
-                "this column",
-                nearest(column, table.columns),
-            )
+            found = "columns " + ", ".join(map(str, table.columns))
+            near = nearest(column, table.columns)
+            raise InputError(f"{name}: column '{column}'", found, "this column", near)
     return table[list(columns)].reset_index(drop=True)
 
 
@@ -375,10 +367,26 @@ def handle(colour: str, marker: str, *, open_: bool = False) -> Line2D:
     )
 
 
-def zero_line(axes: Axes, direction: Literal["x", "y"], at: float = 0.0) -> Artist:
-    """Draw a thin line across a panel at a value of the x or of the y axis."""
-    line = axes.axvline if direction == "x" else axes.axhline
-    return line(at, color=LIGHT, linewidth=0.6, zorder=0)
+class _PlainNumbers(Formatter):
+    """Tick labels with equally many decimals, and no factor of ten that stands apart from them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.format_ticks([x])[0]
+
+    def format_ticks(self, values: Iterable[float]) -> list[str]:
+        values = list(values)
+        noise = 1e-9 * max(map(abs, values), default=0.0)
+        labels = [f"{0.0 if abs(value) < noise else value:g}" for value in values]
+        if not any("e" in label for label in labels):
+            decimals = max((len(label.partition(".")[2]) for label in labels), default=0)
+            labels = [f"{float(label):.{decimals}f}" for label in labels]
+        return [label.replace("-", MINUS) for label in labels]
+
+
+def number_axis(axis: Axis, intervals: int = 5, *, whole: bool = False) -> None:
+    """Give an axis of numbers at most so many intervals between its ticks, and plain labels."""
+    axis.set_major_locator(MaxNLocator(intervals, integer=whole))
+    axis.set_major_formatter(_PlainNumbers())
 
 
 def plain_powers(value: float, _: float) -> str:

@@ -224,6 +224,17 @@ def score_network(
     )
 
 
+def headline(scores: pd.DataFrame, genes: Sequence[str], edges: pd.DataFrame) -> str:
+    """Say in a sentence how well the network finds the known edges."""
+    value = scores.set_index("metric")
+    ratio = value.loc["aupr_ratio"]
+    return (
+        f"The network of {len(genes)} genes finds {len(edges)} known edges with average precision "
+        f"{value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} × chance "
+        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
+    )
+
+
 @dataclass(frozen=True)
 class _Ranking:
     """All pairs from the highest score to the lowest; sorted once, weighted at every draw."""

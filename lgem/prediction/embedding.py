@@ -8,6 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from lgem.errors import InputError
+from lgem.systems import numerical_rank
 
 
 def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
@@ -15,7 +16,7 @@ def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
 
     Genes are the observations and samples the variables; every sample is centred over the genes
     and not scaled, so that G = U S of the centred matrix. The sign of each component is fixed:
-    its entry of largest magnitude is positive.
+    its entry of largest magnitude is positive. Components beyond the rank are zeros.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
     """
     centred = expression - expression.mean(axis=0)
     U, s, _ = linalg.svd(centred, full_matrices=False)
+    # Rounding noise in place of these zeros would pass for signal among the few rows of targets.
+    s[numerical_rank(s, centred.shape) :] = 0
     G = U[:, :dimensions] * s[:dimensions]
     signs = np.sign(G[np.abs(G).argmax(axis=0), np.arange(G.shape[1])])
     return G * np.where(signs == 0, 1.0, signs)

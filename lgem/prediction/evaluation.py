@@ -8,10 +8,19 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.prediction.metrics import METRICS, OFF_TARGET, TOP, gene_sets, score_table, top_genes
+from lgem.prediction.metrics import TOP, gene_sets, score_table, top_genes
 from lgem.prediction.model import PREDICTED
 from lgem.screen.io import LEFT_OUT, symbols_of
 from lgem.screen.labels import TargetIndex, genes_of
+
+NOT_HELD_OUT = "not_held_out"
+ENTRY_TYPES = {
+    "perturbation": "object",
+    "repeat": "Int64",
+    "fold": "Int64",
+    "status": "object",
+    "reason": "object",
+}
 
 
 def score_models(
@@ -27,48 +36,35 @@ def score_models(
     index = TargetIndex(effects.var_names.tolist(), symbols_of(effects.var))
     tables = []
     for model, data in predictions.items():
-        targets = [measured_targets(index, str(name)) for name in data.obs["perturbation"]]
+        held_out = data.obs[list(ENTRY_TYPES)].astype(ENTRY_TYPES)
+        entries = pd.concat([held_out, _not_held_out(held_out, effects)])
+        targets = [measured_targets(index, name) for name in entries["perturbation"]]
         observed = np.asarray(data.layers["observed"])
         tables.append(
-            score_table(model, data.obs, np.asarray(data.X), observed, control, targets, top)
+            score_table(model, entries, np.asarray(data.X), observed, control, targets, top)
         )
-        tables.append(_without_prediction(model, data, effects))
-    return pd.concat([table for table in tables if len(table)], ignore_index=True).astype(
-        {"repeat": "Int64", "fold": "Int64"}
-    )
+    return pd.concat(tables, ignore_index=True).astype({"repeat": "Int64", "fold": "Int64"})
+
+
+def _not_held_out(held_out: pd.DataFrame, effects: anndata.AnnData) -> pd.DataFrame:
+    """Return an entry for every perturbation asked for that is not among those held out."""
+    others = effects.obs[~effects.obs_names.isin(held_out["perturbation"])]
+    left_out = (others["status"] == LEFT_OUT).to_numpy()
+    return pd.DataFrame(
+        {
+            "perturbation": others.index.astype(str),
+            "repeat": pd.NA,
+            "fold": pd.NA,
+            "status": np.where(left_out, LEFT_OUT, NOT_HELD_OUT),
+            "reason": np.where(left_out, others["reason"], "in no test set of the splits"),
+        }
+    ).astype(ENTRY_TYPES)
 
 
 def measured_targets(index: TargetIndex, perturbation: str) -> list[int]:
     """Return the rows of those targets of a perturbation that are measured."""
     found = [index.find(gene).rows for gene in genes_of(perturbation)]
     return [row for rows in found if rows for row in rows]
-
-
-def _without_prediction(
-    model: str, data: anndata.AnnData, effects: anndata.AnnData
-) -> pd.DataFrame:
-    held_out = set(data.obs["perturbation"].astype(str))
-    rows = []
-    for name, entry in effects.obs.iterrows():
-        if name in held_out:
-            continue
-        left_out = entry["status"] == LEFT_OUT
-        for gene_set in (TOP, OFF_TARGET):
-            for metric in METRICS:
-                rows.append(
-                    {
-                        "model": model,
-                        "repeat": pd.NA,
-                        "fold": pd.NA,
-                        "perturbation": name,
-                        "gene_set": gene_set,
-                        "metric": metric,
-                        "value": np.nan,
-                        "status": LEFT_OUT if left_out else "not_held_out",
-                        "reason": entry["reason"] if left_out else "in no test set of the splits",
-                    }
-                )
-    return pd.DataFrame(rows)
 
 
 def paired_effects(
@@ -79,39 +75,27 @@ def paired_effects(
     Returns
     -------
     pairs, missing
-        model, perturbation, gene, predicted_effect, observed_effect, is_target over the `genes`
-        most expressed in control and the targets; and model: reason.
+        model, perturbation, gene, predicted_effect (mean over repeats), observed_effect,
+        is_target over the `genes` most expressed in control and the targets; and model: reason.
     """
     control = effects.var["control"].to_numpy()
     top = top_genes(control, genes)
     index = TargetIndex(effects.var_names.tolist(), symbols_of(effects.var))
     names = effects.var_names.to_numpy()
-    tables: list[pd.DataFrame] = []
-    missing = {}
+    tables, missing = [pd.DataFrame(columns=PAIR_COLUMNS)], {}
     for model, data in predictions.items():
-        made = np.flatnonzero(data.obs["status"] == PREDICTED)
-        if not made.size:
+        predicted, perturbations = mean_responses(data)
+        if not perturbations:
             missing[model] = str(data.obs["reason"].iloc[0])
-        for row in made:
-            perturbation = str(data.obs["perturbation"].iloc[row])
+        for effect, perturbation in zip(predicted, perturbations, strict=True):
             targets = measured_targets(index, perturbation)
             chosen = gene_sets(top, targets)[TOP]
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "model": model,
-                        "perturbation": perturbation,
-                        "gene": names[chosen],
-                        "predicted_effect": data.X[row, chosen] - control[chosen],
-                        "observed_effect": data.layers["observed"][row, chosen] - control[chosen],
-                        "is_target": np.isin(chosen, targets),
-                    }
-                )
+            columns = (
+                *(model, perturbation, names[chosen], effect[chosen]),
+                *(observed[perturbation][chosen], np.isin(chosen, targets)),
             )
-    columns = [
-        *("model", "perturbation", "gene", "predicted_effect", "observed_effect", "is_target")
-    ]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=columns), missing
+            tables.append(pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True))))
+    return pd.concat(tables, ignore_index=True), missing
 
 
 def mean_responses(predictions: anndata.AnnData) -> tuple[np.ndarray, list[str]]:

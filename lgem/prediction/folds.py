@@ -9,6 +9,7 @@ import anndata
 import numpy as np
 import pandas as pd
 
+from lgem.errors import InputError, listing
 from lgem.prediction.model import Predictor, Training
 from lgem.prediction.splits import TEST, TRAIN
 from lgem.screen.effects import GroupStatistics, estimate_effects
@@ -52,8 +53,20 @@ def training_set(
     all perturbations, held-out cells would shape the batch terms, and so the training effects.
     A training perturbation that only held-out ones connect with control cannot be estimated
     then; it is returned with the reason.
+
+    Raises
+    ------
+    InputError
+        Where none can be estimated.
     """
-    effects = estimate_effects(statistics.only(train), factors)
+    try:
+        effects = estimate_effects(statistics.only(train), factors)
+    except InputError:
+        raise InputError(
+            f"splits: the fold that trains on {listing(train)}",
+            f"none of them connected with control through {' and '.join(factors)} any more",
+            "fewer perturbations held out at a time, or adjust_batch: false",
+        ) from None
     training = Training(
         effects=effects.effect.T,
         control=statistics.control,

@@ -1,6 +1,6 @@
 """What predicts: the linear gene expression model and the baselines beside it.
 
-A predictor is fitted to a `Training` set alone and answers `predict(perturbation, targets)` with
+A predictor is fitted to a `Training` set alone and answers `predict(perturbation, target)` with
 an `Answer`: an effect, or the reason why there is none. Predictors are plain arrays under names,
 so that they can be saved, read back and looked at.
 """
@@ -240,10 +240,8 @@ KINDS: dict[str, type[NoChange] | type[MeanEffect] | type[Additive] | type[Linea
 
 
 def fit_predictor(kind: str, training: Training, settings: Mapping[str, Any]) -> Predictor:
-    """Fit a predictor of one of the `KINDS`; settings are those of `LinearModel.fit`."""
-    if kind == "lgem":
-        return LinearModel.fit(training, **settings)
-    return KINDS[kind].fit(training)  # type: ignore[call-arg]
+    """Fit a predictor of one of the `KINDS`; settings are those of its `fit`."""
+    return KINDS[kind].fit(training, **settings)
 
 
 def restore_predictor(kind: str, arrays: Mapping[str, np.ndarray]) -> Predictor:

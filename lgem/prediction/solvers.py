@@ -12,29 +12,34 @@ from collections.abc import Callable
 import numpy as np
 from scipy import linalg
 
+from lgem.systems import numerical_rank
+
 Solver = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def pinv(R: np.ndarray, G: np.ndarray, P: np.ndarray, penalty: float = 0.0) -> np.ndarray:
     """Return W = G⁺ R (P⁺)ᵀ, the solution of minimum norm; the penalty is not used."""
-    return pseudoinverse(G) @ R @ pseudoinverse(P).T
+    return ridge(R, G, P, 0.0)
 
 
 def ridge(R: np.ndarray, G: np.ndarray, P: np.ndarray, penalty: float) -> np.ndarray:
     """Return W = (GᵀG + λI)⁻¹ Gᵀ R P (PᵀP + λI)⁻¹, the published two-sided ridge.
 
-    Where λ = 0 and an embedding is rank deficient, the solution of minimum norm takes its place.
+    Its limit for λ = 0 is `pinv`, also where an embedding is rank deficient.
     """
-    if penalty == 0:
-        return pinv(R, G, P)
-    identity = np.eye(G.shape[1])
-    left = linalg.solve(G.T @ G + penalty * identity, G.T @ R @ P, assume_a="pos")
-    return linalg.solve(P.T @ P + penalty * identity, left.T, assume_a="pos").T
+    return damped_inverse(G, penalty) @ R @ damped_inverse(P, penalty).T
 
 
-def pseudoinverse(A: np.ndarray) -> np.ndarray:
-    """Return A⁺; singular values up to eps · max(shape) · largest count as zero."""
-    return linalg.pinv(A, rtol=np.finfo(float).eps * max(A.shape))
+def damped_inverse(A: np.ndarray, penalty: float) -> np.ndarray:
+    """Return (AᵀA + λI)⁻¹ Aᵀ = V diag(s / (s² + λ)) Uᵀ, which is A⁺ for λ = 0.
+
+    The singular values keep the condition number of A from being squared, so that any λ will do;
+    those that count as zero by the rule of `numerical_rank` contribute nothing.
+    """
+    U, s, Vt = linalg.svd(A, full_matrices=False)
+    rank = numerical_rank(s, A.shape)
+    U, s, Vt = U[:, :rank], s[:rank], Vt[:rank]
+    return (Vt.T * (s / (s**2 + penalty))) @ U.T
 
 
 SOLVERS: dict[str, Solver] = {"pinv": pinv, "ridge": ridge}

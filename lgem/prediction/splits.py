@@ -45,18 +45,36 @@ def leave_one_out(perturbations: Sequence[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def read_split_table(path: str) -> pd.DataFrame:
+    """Read the table of scheme file as texts: commas in a ``.csv``, tabs in any other file.
+
+    Raises
+    ------
+    InputError
+        Where it is no such table.
+    """
+    separator = "," if path.endswith(".csv") else "\t"
+    try:
+        # Nothing counts as missing: a gene may be called NA.
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
+
+
 def from_table(
     table: pd.DataFrame, perturbations: Sequence[str], labels: LabelRules, place: str
 ) -> pd.DataFrame:
     """Read folds from a table with the columns perturbation, set (train or test) and maybe fold.
 
     Labels are normalised as the screen's are; control may be listed and is always in training.
-    Perturbations that the table does not name are excluded from training.
+    Perturbations that a fold does not name are excluded from it. Folds keep the table's numbers;
+    names of folds are numbered in the order of the alphabet.
 
     Raises
     ------
     InputError
-        Where a column, a perturbation or a set is unknown, or a fold lacks training or test.
+        Where a column, a perturbation or a set is unknown, a fold is missing, lacks training or
+        test, or has a perturbation in both.
     """
     for column in ("perturbation", "set"):
         if column not in table.columns:
@@ -70,7 +88,7 @@ def from_table(
         {
             "perturbation": [labels.parse(str(raw)) for raw in table["perturbation"]],
             "set": table["set"].astype(str).str.strip(),
-            "fold": table["fold"] if "fold" in table.columns else 1,
+            "fold": _fold_numbers(table["fold"], place) if "fold" in table.columns else 1,
         }
     )
     for raw, name in zip(table["perturbation"], chosen["perturbation"], strict=True):
@@ -87,19 +105,40 @@ def from_table(
         close = nearest(found, [TRAIN, TEST])
         raise InputError(f"{place}: set", f"'{found}'", "train or test", close)
     tables = []
-    for number, (_, part) in enumerate(chosen.groupby("fold", sort=True), 1):
-        train = set(part.loc[part["set"] == TRAIN, "perturbation"]) - {CONTROL}
-        test = set(part.loc[part["set"] == TEST, "perturbation"]) - {CONTROL}
-        _check_sets(train, test, f"{place}: fold {number}")
-        tables.append(_fold("file", 1, number, sorted(perturbations), test, train))
+    for fold in sorted(set(chosen["fold"])):
+        part = chosen[(chosen["fold"] == fold) & (chosen["perturbation"] != CONTROL)]
+        train, test = (set(part.loc[part["set"] == name, "perturbation"]) for name in (TRAIN, TEST))
+        if both := train & test:
+            raise InputError(
+                f"{place}: fold {fold}",
+                f"{listing(sorted(both))} in train and test",
+                "one set for each",
+            )
+        tables.append(_fold("file", 1, fold, sorted(perturbations), test, train))
     return pd.concat(tables, ignore_index=True)
 
 
-def _check_sets(train: set[str], test: set[str], place: str) -> None:
-    if both := train & test:
-        raise InputError(place, f"{listing(sorted(both))} in train and test", "one set for each")
-    if not train or not test:
-        raise InputError(place, f"{len(train)} train and {len(test)} test", "at least one of each")
+def _fold_numbers(column: pd.Series, place: str) -> np.ndarray:
+    names = column.fillna("").astype(str).str.strip()
+    if (names == "").any():
+        row = int(np.argmax(names == "")) + 1
+        raise InputError(f"{place}: fold", f"nothing in row {row}", "a fold in every row")
+    if names.str.fullmatch(r"\d+").all():
+        return names.astype(int).to_numpy()
+    return pd.factorize(names, sort=True)[0] + 1
+
+
+def _check_folds(splits: pd.DataFrame, place: str) -> None:
+    for (repeat, fold), part in splits.groupby(["repeat", "fold"]):
+        count = part["set"].value_counts()
+        train, test = (int(count.get(name, 0)) for name in (TRAIN, TEST))
+        if not train or not test:
+            raise InputError(
+                f"{place}: fold {fold} of repeat {repeat}",
+                f"{train} train and {test} test ({int(count.get(EXCLUDED, 0))} excluded: not "
+                "named there, or combinations of a held-out gene)",
+                "at least one of each",
+            )
 
 
 def _fold(
@@ -139,14 +178,20 @@ def make_splits(
     Raises
     ------
     InputError
-        Where fewer than two perturbations are usable, or as the schemes do.
+        Where fewer than two perturbations are usable, a fold has nothing to train on or to test,
+        or as the schemes do.
     """
     if len(perturbations) < 2:
         raise InputError("splits", f"{len(perturbations)} usable perturbations", "at least two")
+    place = "splits"
     if settings["scheme"] == "leave_one_out":
-        return leave_one_out(perturbations)
-    if settings["scheme"] == "kfold":
-        return kfold(perturbations, settings["folds"], settings["repeats"], seed)
-    if table is None:
+        splits = leave_one_out(perturbations)
+    elif settings["scheme"] == "kfold":
+        splits = kfold(perturbations, settings["folds"], settings["repeats"], seed)
+    elif table is None:
         raise ValueError("scheme file needs a table")
-    return from_table(table, perturbations, labels, settings["file"])
+    else:
+        place = settings["file"]
+        splits = from_table(table, perturbations, labels, place)
+    _check_folds(splits, place)
+    return splits

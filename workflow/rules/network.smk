@@ -38,6 +38,8 @@ rule network:
         "logs/{dataset}/network.log",
     benchmark:
         "logs/{dataset}/network.benchmark.tsv"
+    conda:
+        "../../envs/network.yaml"
     resources:
         mem_mb=memory(2000, 30),
     params:
@@ -45,8 +47,6 @@ rule network:
         seed=CONFIG.seed,
         origin=origin,
         core=digest("network.py"),
-    conda:
-        "../../envs/network.yaml"
     message:
         "{wildcards.dataset}: network"
     script:
@@ -66,10 +66,13 @@ rule network_scores:
             labels={"result": "scores", "what": "against known edges"},
         ),
         counts="results/{dataset}/network/reference.json",
+        headline="results/{dataset}/network/headline.txt",
     log:
         "logs/{dataset}/network_scores.log",
     benchmark:
         "logs/{dataset}/network_scores.benchmark.tsv"
+    conda:
+        "../../envs/network.yaml"
     resources:
         mem_mb=memory(2000, 10),
     params:
@@ -77,8 +80,6 @@ rule network_scores:
         evaluation=CONFIG.evaluation.model_dump(mode="json"),
         seed=CONFIG.seed,
         core=digest("network_scores.py"),
-    conda:
-        "../../envs/network.yaml"
     message:
         "{wildcards.dataset}: scoring the network against {input.reference}"
     script:

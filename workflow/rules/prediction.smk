@@ -12,13 +12,13 @@ rule splits:
         "logs/{dataset}/splits.log",
     benchmark:
         "logs/{dataset}/splits.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     params:
         splits=CONFIG.splits.model_dump(mode="json"),
         screen=screen_of,
         seed=CONFIG.seed,
         core=digest("splits.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: splits"
     script:
@@ -37,14 +37,14 @@ rule fit:
         "logs/{dataset}/fit_{model}.log",
     benchmark:
         "logs/{dataset}/fit_{model}.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 6),
     params:
         model=model_settings,
         origin=origin,
         core=digest("fit.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: fitting {wildcards.model}"
     script:
@@ -63,13 +63,13 @@ rule predict:
         "logs/{dataset}/predict_{model}.log",
     benchmark:
         "logs/{dataset}/predict_{model}.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 6),
     params:
         origin=origin,
         core=digest("predict.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: predicting held-out perturbations with {wildcards.model}"
     script:
@@ -105,6 +105,8 @@ rule evaluate:
         "logs/{dataset}/evaluate.log",
     benchmark:
         "logs/{dataset}/evaluate.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 4),
     params:
@@ -113,8 +115,6 @@ rule evaluate:
         baselines=list(BASELINES),
         seed=CONFIG.seed,
         core=digest("evaluate.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: scoring predictions"
     script:

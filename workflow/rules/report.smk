@@ -12,11 +12,11 @@ rule report:
         "logs/{dataset}/report.log",
     benchmark:
         "logs/{dataset}/report.benchmark.tsv"
+    conda:
+        "../../envs/report.yaml"
     params:
         snakefile=workflow.main_snakefile,
         core=digest("report.py"),
-    conda:
-        "../../envs/report.yaml"
     message:
         "{wildcards.dataset}: report"
     script:

@@ -9,11 +9,11 @@ rule merged_config:
         "logs/{dataset}/merged_config.log",
     benchmark:
         "logs/{dataset}/merged_config.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     params:
         config=lambda wildcards: CONFIG.of(wildcards.dataset),
         core=digest("merged_config.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: writing the merged config"
     script:
@@ -34,14 +34,14 @@ rule plan_cells:
         "logs/{dataset}/plan_cells.benchmark.tsv"
     wildcard_constraints:
         dataset=CELLS,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 1),
     params:
         screen=screen_of,
         seed=CONFIG.seed,
         core=digest("plan_cells.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: checking the input and planning groups of cells"
     script:
@@ -63,14 +63,14 @@ rule count_shard:
         "logs/{dataset}/count_shard_{shard}.benchmark.tsv"
     wildcard_constraints:
         dataset=CELLS,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(2000, 3),
     params:
         screen=screen_of,
         target_sum=CONFIG.pseudobulk.target_sum,
         core=digest("count_shard.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: counting shard {wildcards.shard}"
     script:
@@ -91,13 +91,13 @@ rule pseudobulk:
         "logs/{dataset}/pseudobulk.benchmark.tsv"
     wildcard_constraints:
         dataset=CELLS,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 4),
     params:
         origin=origin,
         core=digest("pseudobulk.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: pseudobulk of {input.groups}"
     script:
@@ -117,6 +117,8 @@ rule control_cells:
         "logs/{dataset}/control_cells.benchmark.tsv"
     wildcard_constraints:
         dataset=CELLS,
+    conda:
+        "../../envs/cells.yaml"
     resources:
         mem_mb=memory(1500, 8),
     params:
@@ -124,8 +126,6 @@ rule control_cells:
         target_sum=CONFIG.pseudobulk.target_sum,
         origin=origin,
         core=digest("control_cells.py"),
-    conda:
-        "../../envs/cells.yaml"
     message:
         "{wildcards.dataset}: control cells of the network's panel"
     script:
@@ -145,6 +145,8 @@ rule profile_pseudobulk:
         "logs/{dataset}/profile_pseudobulk.benchmark.tsv"
     wildcard_constraints:
         dataset=PROFILES,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 6),
     params:
@@ -152,8 +154,6 @@ rule profile_pseudobulk:
         seed=CONFIG.seed,
         origin=origin,
         core=digest("profile_pseudobulk.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: grouping profiles"
     script:
@@ -172,6 +172,8 @@ rule panel_profiles:
         "logs/{dataset}/panel_profiles.benchmark.tsv"
     wildcard_constraints:
         dataset=PROFILES,
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 6),
     params:
@@ -179,8 +181,6 @@ rule panel_profiles:
         panel=CONFIG.network.panel,
         origin=origin,
         core=digest("panel_profiles.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: profiles of the network's panel"
     script:
@@ -205,6 +205,8 @@ rule qc:
         "logs/{dataset}/qc.log",
     benchmark:
         "logs/{dataset}/qc.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 4),
     params:
@@ -212,8 +214,6 @@ rule qc:
         min_cells=CONFIG.pseudobulk.min_cells,
         origin=origin,
         core=digest("qc.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: quality control"
     script:
@@ -237,6 +237,8 @@ rule effects:
         "logs/{dataset}/effects.log",
     benchmark:
         "logs/{dataset}/effects.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
     resources:
         mem_mb=memory(1000, 6),
     params:
@@ -244,8 +246,6 @@ rule effects:
         screen=screen_of,
         origin=origin,
         core=digest("effects.py"),
-    conda:
-        "../../envs/screen.yaml"
     message:
         "{wildcards.dataset}: effects of perturbations"
     script:
