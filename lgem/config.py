@@ -55,24 +55,24 @@ class Section(BaseModel):
 class Simulation(Section):
     """A pooled CRISPR screen with known truth; see docs/methods.md, "Simulated screen"."""
 
-    genes: Annotated[int, Field(ge=10)] = Field(200, description="genes measured")
+    genes: Annotated[int, Field(ge=3)] = Field(200, description="genes measured")
     modules: Count = Field(8, description="groups of genes that act on one another")
     module_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.8, description="share of the genes that belong to modules"
+        0.85, description="share of the genes that belong to modules"
     )
     partners: Annotated[float, Field(ge=2)] = Field(
         4.0, description="mean number of direct partners of a gene within its module"
     )
-    coupling: Fraction = Field(0.8, description="spectral radius of B in the strongest module")
+    coupling: Fraction = Field(0.92, description="spectral radius of B in the strongest module")
     crosstalk: Annotated[int, Field(ge=0)] = Field(
-        3, description="edges into each module from others"
+        6, description="edges into each module from others"
     )
     latent_noise: Positive = Field(0.2, description="standard deviation of e, natural log")
-    perturbations: Annotated[int, Field(ge=2)] = Field(50, description="genes perturbed singly")
+    perturbations: Annotated[int, Field(ge=2)] = Field(60, description="genes perturbed singly")
     doubles: Annotated[int, Field(ge=0)] = Field(8, description="pairs of genes perturbed together")
-    guides: Count = Field(3, description="guides per perturbed gene, or guide pairs per double")
+    guides: Count = Field(4, description="guides per perturbed gene, or guide pairs per double")
     knockdown: Positive = Field(
-        1.5, description="lowering of a target at full efficacy, natural log"
+        2.0, description="lowering of a target at full efficacy, natural log"
     )
     weak_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="share of the targets whose guides hardly work"
@@ -82,9 +82,9 @@ class Simulation(Section):
     cells_per_perturbation: Count = Field(100, description="mean number of cells of each")
     batches: Count = Field(3, description="batches, each with shifts of its own")
     batch_shift: NotNegative = Field(0.2, description="standard deviation of a batch's shifts")
-    depth: Positive = Field(4000.0, description="mean counts per cell")
-    depth_spread: NotNegative = Field(0.3, description="standard deviation of log library size")
-    dispersion: Positive = Field(0.1, description="negative-binomial φ: variance = mean + φ mean²")
+    depth: Positive = Field(6000.0, description="mean counts per cell")
+    depth_spread: NotNegative = Field(0.35, description="standard deviation of log library size")
+    dispersion: Positive = Field(0.05, description="negative-binomial φ: variance = mean + φ mean²")
     truth_draws: Annotated[int, Field(ge=100)] = Field(
         20000, description="noise-only cells drawn per perturbation for the true effects"
     )

@@ -52,11 +52,28 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a TSV that `write_table` wrote.
 
     Only blanks are missing, and floats come back to the last bit: a gene may be called NA, and
-    what is read here must equal what was computed.
+    what is read here must equal what was computed. A column is numeric only where its numbers
+    are spelled as this project spells them: batches 01 and 1, or 1.1 and 1.10, stay apart.
     """
-    return pd.read_csv(
-        path, sep="\t", keep_default_na=False, na_values=[""], float_precision="round_trip"
-    )
+    options: dict[str, Any] = {"sep": "\t", "keep_default_na": False, "na_values": [""]}
+    table = pd.read_csv(path, float_precision="round_trip", **options)
+    numeric = table.select_dtypes("number").columns
+    if numeric.empty:
+        return table
+    texts = pd.read_csv(path, dtype=str, usecols=list(numeric), **options)
+    for column in numeric:
+        spelled = texts[column].dropna().unique()
+        distinct = len({text.removesuffix(".0") for text in spelled}) == len(spelled)
+        if not (distinct and all(map(_is_spelled_as_written, spelled))):
+            table[column] = texts[column]
+    return table
+
+
+def _is_spelled_as_written(number: str) -> bool:
+    try:
+        return number == str(int(number))
+    except ValueError:
+        return number == repr(float(number))
 
 
 def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +101,23 @@ class Layout:
             },
         }
 
+    def digest(self, name: str, settings: Sequence[str], models: Sequence[str]) -> str:
+        """Return a short digest of what a result of a dataset depends on.
+
+        Parameters
+        ----------
+        name
+            The dataset; its entry and the seed are always covered.
+        settings
+            Sections of the config, or keys in them: ``"splits"``, ``"network.panel"``.
+        models
+            Names of models and baselines.
+        """
+        whole = self.config.of(name)
+        content = {key: _value_at(whole, key) for key in ("datasets", "seed", *settings)}
+        content["models"] = {model: self.model(model) for model in models}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
     def updates_network(self, name: str) -> bool:
         """Whether predicted responses update the network of a dataset."""
         return self.is_perturbed(name) and "responses" in self.config.network.updates
@@ -147,6 +167,13 @@ class Layout:
             problems.append(_missing("splits.file", split_file))
         if problems:
             raise ConfigError(problems)
+
+
+def _value_at(content: Mapping[str, Any], path: str) -> Any:
+    value: Any = content
+    for key in path.split("."):
+        value = value[key]
+    return value
 
 
 def _missing(key: str, path: str) -> str:

@@ -63,8 +63,8 @@ def diagnose(A: np.ndarray, b: np.ndarray | None = None) -> Diagnosis:
     rank = numerical_rank(singular, A.shape)
     augmented = None
     if b is not None:
-        joint = np.column_stack([A, b])
-        augmented = numerical_rank(linalg.svdvals(joint), joint.shape)
+        joint = np.column_stack([A, _scaled(b, singular.max(initial=0.0))])
+        augmented = numerical_rank(linalg.svdvals(joint), joint.shape) if joint.size else 0
     if augmented is not None and augmented > rank:
         verdict = "none"
     else:
@@ -80,6 +80,16 @@ def diagnose(A: np.ndarray, b: np.ndarray | None = None) -> Diagnosis:
         free_parameters=columns - rank,
         condition=float(singular[0] / singular[-1]) if full and columns else float("inf"),
     )
+
+
+def _scaled(b: np.ndarray, size: float) -> np.ndarray:
+    """Return the columns of b, none of them zero scaled to `size` or 1.
+
+    Whether b lies in the span of A does not depend on the units of either; ranks must not.
+    """
+    columns = b[:, None] if b.ndim == 1 else b
+    norms = np.sqrt(np.sum(np.square(columns), axis=0))
+    return columns / np.where(norms > 0, norms, 1.0) * (size or 1.0)
 
 
 def estimable(A: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ with job(snakemake) as log:
     shared = shared_perturbations(per_perturbation(metrics), comparable)
     summary = summarise(metrics, shared, effects.n_obs, *resampling)
     comparisons = compare(metrics, [*models, *baselines], *resampling)
-    result = headline(summary, comparisons, models, baselines)
+    result = headline(metrics, shared, effects.n_obs, models, baselines, *resampling)
     write_table(metrics, snakemake.output.metrics)
     write_table(summary, snakemake.output.summary)
     write_table(comparisons, snakemake.output.comparisons)

@@ -13,5 +13,10 @@ with job(snakemake) as log:
     screen = simulate_screen(**snakemake.params.settings, seed=snakemake.params.seed)
     write_h5ad(screen.cells, snakemake.output.screen)
     write_h5ad(screen.effects, snakemake.output.effects)
-    write_table(screen.network, snakemake.output.network)
+    for kind, path in (
+        ("precision", snakemake.output.network),
+        ("skeleton", snakemake.output.skeleton),
+    ):
+        edges = screen.network.loc[screen.network[kind] == 1, ["gene_a", "gene_b"]]
+        write_table(edges, path)
     log.info("%d cells, %d genes", *screen.cells.shape)

@@ -153,7 +153,7 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     )
     looks = {"stronger": style.VERMILLION, "weaker": style.BLUE, "unchanged": style.GREY}
     legend = [
-        (Patch(color=colour), f"edge {word}")
+        (Patch(color=colour), f"{word} after the updates")
         for word, colour in looks.items()
         if (table["direction"] == word).any()
     ]

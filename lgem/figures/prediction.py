@@ -325,7 +325,8 @@ def observed_against_predicted(
     for model in models:
         own, n_drawn = pairs[pairs["model"] == model], int((points["model"] == model).sum())
         x, y = own["predicted_effect"], own["observed_effect"]
-        r = float(x.corr(y)) if min(len(set(x)), len(set(y))) > 1 else np.nan
+        varied = len(own) > 1 and min(np.ptp(x), np.ptp(y)) > 1e-12  # more than rounding
+        r = float(x.corr(y)) if varied else np.nan
         why = missing.get(model, "no gene with both a predicted and an observed effect")
         note = f"r = {r:.2f}".replace("-", style.MINUS)
         note = "r undefined (constant)" if np.isnan(r) else note

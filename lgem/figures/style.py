@@ -246,7 +246,8 @@ def say(axes: Axes, text: str) -> None:
     """Let a panel without data say in words why it has none; its figure must be frozen."""
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
     axes.spines[:].set(visible=True, color=LIGHT)
-    words = "\n".join(wrap(text, panel_width(axes) - 4, LABEL))
+    most = max(1, int(panel_height(axes) / LINE_MM[LABEL]) - 1)
+    words = "\n".join(wrap(text, panel_width(axes) - 4, LABEL, most))
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
@@ -265,7 +266,8 @@ def empty_figure(
     width, title
         As for `new_figure`.
     """
-    figure = new_figure(width, 30, title=title)
+    lines = wrap(reason, WIDTHS_MM[width] - 10, LABEL)
+    figure = new_figure(width, max(30.0, 12 + len(lines) * LINE_MM[LABEL]), title=title)
     axes = figure.subplots()
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
     freeze(figure)

@@ -22,6 +22,8 @@ ENTRY_TYPES = {
     "reason": "object",
 }
 
+PAIR_COLUMNS = ["model", "perturbation", "gene", "predicted_effect", "observed_effect", "is_target"]
+
 
 def score_models(
     predictions: Mapping[str, anndata.AnnData], effects: anndata.AnnData, genes: int
@@ -78,23 +80,29 @@ def paired_effects(
         model, perturbation, gene, predicted_effect (mean over repeats), observed_effect,
         is_target over the `genes` most expressed in control and the targets; and model: reason.
     """
-    control = effects.var["control"].to_numpy()
-    top = top_genes(control, genes)
+    top = top_genes(effects.var["control"].to_numpy(), genes)
     index = TargetIndex(effects.var_names.tolist(), symbols_of(effects.var))
     names = effects.var_names.to_numpy()
-    tables, missing = [pd.DataFrame(columns=PAIR_COLUMNS)], {}
+    tables, missing = [], {}
     for model, data in predictions.items():
         predicted, perturbations = mean_responses(data)
         if not perturbations:
             missing[model] = str(data.obs["reason"].iloc[0])
-        for effect, perturbation in zip(predicted, perturbations, strict=True):
+        for perturbation, effect in zip(perturbations, predicted, strict=True):
             targets = measured_targets(index, perturbation)
             chosen = gene_sets(top, targets)[TOP]
-            columns = (
-                *(model, perturbation, names[chosen], effect[chosen]),
-                *(observed[perturbation][chosen], np.isin(chosen, targets)),
-            )
-            tables.append(pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True))))
+            observed = effects.X[effects.obs_names.get_loc(perturbation)]
+            pairs = {
+                "model": model,
+                "perturbation": perturbation,
+                "gene": names[chosen],
+                "predicted_effect": effect[chosen],
+                "observed_effect": observed[chosen],
+                "is_target": np.isin(chosen, targets),
+            }
+            tables.append(pd.DataFrame(pairs))
+    if not tables:
+        return pd.DataFrame(columns=PAIR_COLUMNS), missing
     return pd.concat(tables, ignore_index=True), missing
 
 

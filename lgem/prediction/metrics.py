@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from lgem.errors import listing
 from lgem.prediction.model import PREDICTED
 
 TOP, OFF_TARGET = "top", "top_off_target"
@@ -21,26 +22,36 @@ LOWER_IS_BETTER = {"l2": True, "pearson_delta": False}
 
 
 def l2(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
-    """Return ‖x̂ − x‖, in natural-log units."""
+    """Return ‖x̂ − x‖, in the units of log-expression."""
     return float(np.linalg.norm(predicted - observed))
 
 
 def pearson_delta(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
     """Return the correlation of predicted and observed change from control.
 
-    Missing where either does not vary: a constant predicts no pattern.
+    Missing where either does not vary by more than rounding: a constant predicts no pattern.
     """
+    if not (_varies(predicted, control) and _varies(observed, control)):
+        return float("nan")
     a, b = predicted - control, observed - control
     a, b = a - a.mean(), b - b.mean()
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / scale) if scale > 0 else float("nan")
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+def _varies(profile: np.ndarray, control: np.ndarray) -> bool:
+    """Return whether profile − control differs between genes by more than its rounding."""
+    rounding = 4 * np.finfo(float).eps * max(np.abs(profile).max(), np.abs(control).max())
+    return bool(np.ptp(profile - control) > rounding)
 
 
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     "l2": l2,
     "pearson_delta": pearson_delta,
 }
-UNDEFINED = {"pearson_delta": "prediction or observation does not differ between genes"}
+UNDEFINED = {"pearson_delta": "predicted or observed change does not differ between genes"}
+METRIC_COLUMNS = [
+    *("model", "repeat", "fold", "perturbation", "gene_set", "metric", "value", "status", "reason")
+]
 
 
 def top_genes(control: np.ndarray, count: int) -> np.ndarray:
@@ -80,9 +91,9 @@ def score_table(
     Parameters
     ----------
     predictions
-        One row per held-out perturbation: perturbation, repeat, fold, status, reason.
+        One row per entry of the table: perturbation, repeat, fold, status, reason.
     predicted, observed
-        Log-expression (predictions × genes); rows of `predicted` without a prediction are missing.
+        Log-expression (predictions × genes); only rows with the status predicted are read.
     control
         Log-expression of control (genes,).
     targets
@@ -99,13 +110,14 @@ def score_table(
     rows = []
     for row, entry in enumerate(predictions.itertuples(index=False)):
         for gene_set, genes in gene_sets(top, targets[row]).items():
-            made = entry.status == PREDICTED
-            values = score(predicted[row], observed[row], control, genes) if made else {}
+            values, reason = {}, entry.reason
+            if entry.status == PREDICTED and len(genes):
+                values = score(predicted[row], observed[row], control, genes)
+            elif entry.status == PREDICTED:
+                reason = "no gene to score beside the target"
             for metric in METRICS:
                 value = values.get(metric, np.nan)
-                reason = entry.reason or (
-                    UNDEFINED.get(metric, "") if made and np.isnan(value) else ""
-                )
+                undefined = metric in values and np.isnan(value)
                 rows.append(
                     {
                         "model": model,
@@ -116,15 +128,10 @@ def score_table(
                         "metric": metric,
                         "value": value,
                         "status": entry.status,
-                        "reason": reason,
+                        "reason": UNDEFINED[metric] if undefined else reason,
                     }
                 )
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
-
-
-METRIC_COLUMNS = [
-    *("model", "repeat", "fold", "perturbation", "gene_set", "metric", "value", "status", "reason")
-]
 
 
 def per_perturbation(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -158,8 +165,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Return the mean of every metric with its interval, per model, gene set and perturbations.
 
-    ``perturbations`` says over which: ``scored`` by this model, or ``shared`` by all, the ones
-    to compare models on. ``n`` of the ``n_asked`` perturbations of the screen are in the mean.
+    ``perturbations`` says over which: all that this model ``scored``, or those of them that are
+    ``shared``, the ones to compare models on. ``n`` of the ``n_asked`` perturbations of the screen
+    are in the mean.
     """
     scores = per_perturbation(metrics)
     keys = metrics[["model", "gene_set", "metric"]].drop_duplicates()
@@ -209,39 +217,56 @@ def compare(
 
 
 def headline(
-    summary: pd.DataFrame,
-    comparisons: pd.DataFrame,
+    metrics: pd.DataFrame,
+    shared: set[str],
+    asked: int,
     models: Sequence[str],
     baselines: Sequence[str],
+    draws: int,
+    interval: float,
+    seed: int,
 ) -> str:
-    """Return the result in one sentence: the best model against the best baseline, by mean L2."""
-    rows = summary[(summary["gene_set"] == TOP) & (summary["metric"] == "l2") & (summary["n"] > 0)]
-    asked = int(summary["n_asked"].max())
-    means: pd.Series = rows[rows["perturbations"] == SHARED].set_index("model")["mean"]
-    ranked_models = means[means.index.isin(models)].sort_values()
-    ranked_baselines = means[means.index.isin(baselines)].sort_values()
-    if ranked_models.empty:
-        return (
-            f"No model could predict any of {asked} perturbations "
-            "(no measured target among them); baselines are scored."
-        )
-    model, baseline = ranked_models.index[0], ranked_baselines.index[0]
-    pair = comparisons[
-        (comparisons["gene_set"] == TOP)
-        & (comparisons["metric"] == "l2")
-        & comparisons["model_a"].isin([model, baseline])
-        & comparisons["model_b"].isin([model, baseline])
-    ].iloc[0]
-    sign = 1 if pair["model_a"] == model else -1
-    low, high = sorted((sign * pair["lower"], sign * pair["upper"]))
+    """Return the result in one sentence: the best model against the best baseline, by mean L2.
+
+    Both means, their difference and its interval are over the `shared` perturbations. What scores
+    only some of these is not compared, but named.
+    """
+    scores = per_perturbation(metrics)
+    scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
+    wide = scores.pivot_table(index="perturbation", columns="model", values="value")
+    if not any(model in wide for model in models):
+        why = listing(_reasons(metrics[metrics["model"].isin(models)]))
+        return f"No model could predict any of {asked} perturbations ({why}); baselines are scored."
+    if not shared:
+        return f"No result: none of {asked} perturbations is scored by all models."
+    wide = wide.loc[sorted(shared)]
+    means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
+    model = means[means.index.isin(models)].index[0]
+    baseline = means[means.index.isin(baselines)].index[0]
+    difference = (wide[model] - wide[baseline]).to_numpy()
+    low, high = bootstrap_interval(difference, draws, interval, seed)
     if high < 0:
         opening = f"The model {model} beats the best baseline, {baseline}"
     elif low > 0:
-        opening = f"The baseline {baseline} beats every model; the best, {model}, is behind it"
+        opening = f"The baseline {baseline} beats the best model, {model}"
     else:
         opening = f"The model {model} and the best baseline, {baseline}, cannot be told apart"
+    level = f"{100 * interval:g} % interval"
+    certainty = f"{level} {low:+.3f} to {high:+.3f}" if len(shared) > 1 else f"no {level} from one"
+    counts = wide.count().reindex([*models, *baselines], fill_value=0)
+    partly = "".join(
+        f" {name} scores {count} of these."
+        for name, count in counts.items()
+        if count < len(shared) and (count or name in models)
+    )
     return (
         f"{opening}: held-out L2 {means[model]:.3f} against {means[baseline]:.3f} on the "
-        f"{int(pair['n'])} of {asked} perturbations that both score "
-        f"(difference {sign * pair['difference']:+.3f}, interval {low:+.3f} to {high:+.3f})."
+        f"{len(shared)} of {asked} perturbations that all models score "
+        f"(difference {difference.mean():+.3f}, {certainty}).{partly}"
     )
+
+
+def _reasons(metrics: pd.DataFrame) -> list[str]:
+    """Return why held-out perturbations have no prediction, without the genes' names."""
+    held_out = metrics[metrics["fold"].notna() & (metrics["status"] != PREDICTED)]
+    return sorted(set(held_out["reason"].str.split(":").str[0]))

@@ -14,7 +14,13 @@ from lgem.errors import InputError, listing
 from lgem.screen.effects import Effects, GroupStatistics
 from lgem.screen.labels import TargetIndex, genes_of
 from lgem.screen.pseudobulk import Sums, log_normalise, moments
-from lgem.screen.sources import open_h5ad, read_any_table, read_frame, require_columns
+from lgem.screen.sources import (
+    count_matrix,
+    open_h5ad,
+    read_any_table,
+    read_frame,
+    require_columns,
+)
 
 ESTIMATED, LEFT_OUT = "estimated", "left_out"
 # Beyond this a value cannot be on a log scale, and sums of squares would leave the room of int64.
@@ -42,57 +48,92 @@ def read_profiles(
         scale; where the metadata lack a sample.
     """
     if path.endswith(".h5ad"):
-        with open_h5ad(path):
-            data = anndata.read_h5ad(path)
-        matrix = data.X if layer is None else data.layers[layer]
-        values = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
-        obs, var = data.obs, data.var
-        table = pd.DataFrame(values, index=obs.index, columns=var.index)
+        values, obs, var = _read_h5ad_profiles(path, layer)
     else:
         table = read_any_table(path)
-        table = table.T if orientation == "genes_by_samples" else table
-        obs, var = pd.DataFrame(index=table.index), pd.DataFrame(index=table.columns.astype(str))
-    values = _finite_log_values(table, path)
+        values = _numbers(table, path)
+        obs, var = pd.DataFrame(index=table.index), pd.DataFrame(index=table.columns)
+        if orientation == "genes_by_samples":
+            values, obs, var = values.T, var, obs
+    _check_log_values(values, obs.index, var.index, path)
     if metadata is not None:
-        obs = obs.join(_rows_for(obs.index, read_any_table(metadata), metadata, "sample"))
+        table = read_any_table(metadata, named=True)
+        missing = obs.index.difference(table.index)
+        if len(missing):
+            raise InputError(
+                metadata,
+                f"no row for {len(missing)} samples: {listing(missing)}",
+                "a row for every sample",
+            )
+        obs = _with_columns(obs, table, metadata)
     if gene_metadata is not None:
-        var = var.join(read_any_table(gene_metadata))
+        table = read_any_table(gene_metadata, named=True)
+        if not var.index.isin(table.index).any():
+            raise InputError(
+                gene_metadata,
+                f"no row for any gene; there are: {listing(table.index, 3)}",
+                f"rows for genes such as: {listing(var.index, 3)}",
+            )
+        var = _with_columns(var, table, gene_metadata)
     return Profiles(values, obs, var)
 
 
-def _finite_log_values(table: pd.DataFrame, path: str) -> np.ndarray:
-    texts = [
-        str(name) for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)
-    ]
-    if texts:
-        column = table[texts[0]]
-        wrong = column[pd.to_numeric(column, errors="coerce").isna()]
-        raise InputError(
-            f"{path}: column '{texts[0]}'",
-            f"'{wrong.iloc[0]}' in row '{wrong.index[0]}'",
-            "numbers",
-        )
-    values = table.to_numpy(dtype=float)
+def _read_h5ad_profiles(
+    path: str, layer: str | None
+) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
+    with open_h5ad(path) as handle:
+        matrix = count_matrix(handle, layer)
+        obs, var = read_frame(handle, "obs"), read_frame(handle, "var")
+        try:
+            values = anndata.io.read_elem(handle[matrix.name])
+        except (OSError, KeyError) as error:
+            raise InputError(
+                matrix.place, f"unreadable data ({error})", "a whole .h5ad file"
+            ) from None
+    dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
+    obs.index, var.index = obs.index.astype(str), var.index.astype(str)
+    return dense.astype(float), obs, var
+
+
+def _numbers(table: pd.DataFrame, path: str) -> np.ndarray:
+    for at, kind in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            column = table.iloc[:, at]
+            wrong = column[pd.to_numeric(column, errors="coerce").isna()]
+            raise InputError(
+                f"{path}: column '{table.columns[at]}'",
+                f"'{wrong.iloc[0]}' in row '{wrong.index[0]}'",
+                "numbers",
+            )
+    return table.to_numpy(dtype=float)
+
+
+def _check_log_values(values: np.ndarray, samples: pd.Index, genes: pd.Index, path: str) -> None:
     bad = ~np.isfinite(values) | (np.abs(values) > LARGEST_LOG_VALUE)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise InputError(
             path,
-            f"{values[row, column]:g} for '{table.index[row]}', '{table.columns[column]}'",
+            f"{values[row, column]:g} for sample '{samples[row]}', gene '{genes[column]}'",
             f"finite values on a log scale, at most {LARGEST_LOG_VALUE:g} in size",
         )
-    return values
 
 
-def _rows_for(wanted: pd.Index, table: pd.DataFrame, path: str, what: str) -> pd.DataFrame:
-    missing = wanted.difference(table.index)
-    if len(missing):
+def _with_columns(frame: pd.DataFrame, table: pd.DataFrame, path: str) -> pd.DataFrame:
+    """Return a frame with the columns of a table besides its own, row for row by name.
+
+    Names may occur twice in the frame, replicates of one label, but not in the table.
+    """
+    twice = table.index[table.index.duplicated() & table.index.isin(frame.index)]
+    if len(twice):
+        raise InputError(path, f"more than one row for {listing(twice.unique())}", "one row each")
+    both = frame.columns.intersection(table.columns)
+    if len(both):
         raise InputError(
-            path,
-            f"no row for {len(missing)} {what}s: {listing(missing)}",
-            f"a row for every {what}",
+            path, f"columns that the expression file has too: {listing(both)}", "other names"
         )
-    return table.loc[wanted]
+    added = table[~table.index.duplicated()].reindex(frame.index.unique()).loc[frame.index]
+    return pd.concat([frame, added.set_axis(frame.index)], axis=1)
 
 
 def gene_symbols(var: pd.DataFrame, column: str | None, place: str) -> pd.Series | None:
@@ -100,8 +141,8 @@ def gene_symbols(var: pd.DataFrame, column: str | None, place: str) -> pd.Series
     if column is None:
         return None
     require_columns(var, [column], f"{place}: var")
-    symbols = var[column].astype("string")
-    return symbols.fillna(var.index.to_series().astype("string")).astype(object)
+    symbols = var[column].astype("string").str.strip()
+    return symbols.mask(symbols == "").fillna(var.index.to_series().astype("string")).astype(object)
 
 
 def pseudobulk_data(

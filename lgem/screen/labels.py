@@ -31,7 +31,7 @@ class LabelRules:
         What joins the genes of a combination in raw labels; None where there are none.
     pattern
         Regular expression whose matches (its first group, if it has one) name the perturbed
-        genes; a raw label without a match carries no perturbation.
+        genes, or combinations of them; a raw label without a match carries no perturbation.
     """
 
     control: tuple[str, ...]
@@ -40,20 +40,42 @@ class LabelRules:
 
     def parse(self, raw: str) -> str | None:
         """Return the normal form of one raw label, or None where it names no perturbation."""
+        parts = self._parts(raw)
+        if genes := parts - set(self.control):
+            return SEPARATOR.join(sorted(genes))
+        return CONTROL if parts else None
+
+    def check(self, raw: str, place: str) -> None:
+        """Raise an InputError where the normal form of a raw label would be misread."""
+        for gene in sorted(self._parts(raw) - set(self.control)):
+            if gene == CONTROL:
+                raise InputError(
+                    f"{place}: label '{raw}'",
+                    f"'{CONTROL}', which config does not name as a label of control",
+                    f"control: [..., {CONTROL}] in the config, or another name for these cells",
+                )
+            if SEPARATOR in gene:
+                raise InputError(
+                    f"{place}: label '{raw}'",
+                    f"a gene '{gene}' with the '{SEPARATOR}' that joins combinations in results",
+                    f"combination_separator: '{SEPARATOR}', or genes without it",
+                )
+
+    def _parts(self, raw: str) -> set[str]:
+        """Return the genes and labels of control that a raw label is made of."""
         text = raw.strip()
         if text in self.control:
-            return CONTROL
+            return {text}
+        found = [text]
         if self.pattern is not None:
-            parts = [
-                match.group(min(1, match.re.groups)) for match in re.finditer(self.pattern, text)
-            ]
-        else:
-            parts = text.split(self.separator) if self.separator else [text]
-        stripped = [part.strip() for part in parts if part and part.strip()]
-        genes = sorted({part for part in stripped if part not in self.control})
-        if genes:
-            return SEPARATOR.join(genes)
-        return CONTROL if stripped else None
+            found = [match[min(1, match.re.groups)] for match in re.finditer(self.pattern, text)]
+        pieces = [
+            piece.strip()
+            for words in found
+            if words
+            for piece in (words.split(self.separator) if self.separator else [words])
+        ]
+        return set(filter(None, pieces))
 
 
 def genes_of(perturbation: str) -> tuple[str, ...]:
@@ -67,7 +89,7 @@ def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
     Raises
     ------
     InputError
-        Where no cell is a control cell.
+        Where no cell is a control cell, or a label would be misread in the results.
     """
     text = raw.astype("string").str.strip()
     distinct = [label for label in text.dropna().unique() if label]
@@ -77,9 +99,11 @@ def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
         raise InputError(
             f"{place}: control",
             f"no cell labelled {listing(repr(word) for word in rules.control)}",
-            f"one of the labels there: {listing(sorted(distinct))}",
+            f"one of the labels there: {listing(sorted(distinct)) or 'none, all are blank'}",
             close,
         )
+    for label in distinct:
+        rules.check(label, place)
     return text.map(known).astype(object).where(text.notna(), np.nan)
 
 

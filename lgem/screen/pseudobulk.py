@@ -113,7 +113,8 @@ def log_normalise(
 ) -> sparse.csr_matrix:
     """Return log1p(target_sum · x / s) of the stored values (cells × genes, float64)."""
     lengths = np.diff(block.indptr)
-    values = np.log1p(target_sum * block.data.astype(float) / np.repeat(size_factor, lengths))
+    size = np.where(size_factor > 0, size_factor, 1.0)  # an empty cell may hold written-out zeros
+    values = np.log1p(target_sum * block.data.astype(float) / np.repeat(size, lengths))
     return sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
 
 
@@ -165,19 +166,27 @@ def merge_genes(
         ``block @ map`` holds the counts of ``names``; None where nothing is merged.
     """
     names = genes if symbols is None else pd.Index(symbols.astype(str))
-    twice = names[names.duplicated()].unique()
     if duplicates == "sum":
-        if symbols is None and twice.empty:
+        if symbols is None and names.is_unique:
             return genes, None
         codes, distinct = pd.factorize(names)
         ones = np.ones(len(codes), dtype=np.int64)
         matrix = sparse.csr_matrix((ones, (np.arange(len(codes)), codes)))
         return pd.Index(distinct), matrix
-    if len(twice) and (duplicates == "error" or symbols is None):
-        remedy = "duplicates: sum" + ("" if symbols is None else " or keep_ids")
-        found = f"{len(twice)} symbols that occur twice, such as '{twice[0]}'"
-        raise InputError(f"{place}: genes", found, f"unique symbols, or {remedy} in the config")
+    if symbols is not None and duplicates == "error":
+        _require_unique(names, "symbols", "duplicates: keep_ids or sum (counts alone add)", place)
+    _require_unique(genes, "gene names", "duplicates: sum (counts alone add)", place)
     return genes, None
+
+
+def _require_unique(names: pd.Index, what: str, remedy: str, place: str) -> None:
+    twice = names[names.duplicated()].unique()
+    if len(twice):
+        raise InputError(
+            f"{place}: genes",
+            f"{len(twice)} {what} that occur more than once, such as '{twice[0]}'",
+            f"unique {what}, or {remedy} in the config",
+        )
 
 
 @dataclass(frozen=True)

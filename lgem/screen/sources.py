@@ -20,11 +20,14 @@ from lgem.errors import InputError, listing, nearest
 
 # A block's non-zeros: 2 M take about 100 MB on the way through normalisation.
 BLOCK_NONZEROS = 2_000_000
+SEPARATORS = {",": "comma", "\t": "tab"}
 
 
 @contextmanager
 def open_h5ad(path: str) -> Iterator[h5py.File]:
     """Open an h5ad for reading; what is missing, truncated or of another format is told."""
+    if Path(path).is_dir():
+        raise InputError(path, "a folder", "an .h5ad file")
     try:
         handle = h5py.File(path, "r")
     except FileNotFoundError:
@@ -46,12 +49,14 @@ def read_frame(handle: h5py.File, name: str) -> pd.DataFrame:
     """Read ``obs`` or ``var`` of an open h5ad."""
     import anndata
 
+    place = f"{handle.filename}: {name}"
     try:
-        return anndata.io.read_elem(handle[name])
-    except (OSError, KeyError, anndata.io.AnnDataReadError) as error:  # type: ignore[attr-defined]
-        raise InputError(
-            f"{handle.filename}: {name}", f"unreadable ({error})", "a whole .h5ad file"
-        ) from None
+        frame = anndata.io.read_elem(handle[name])
+    except Exception as error:  # AnnData's readers raise whatever a broken element makes them
+        raise InputError(place, f"an unreadable element ({error})", "a whole .h5ad file") from None
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(place, f"no table ({type(frame).__name__})", "a whole .h5ad file")
+    return frame
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> None:
@@ -67,9 +72,10 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> 
 
 
 def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
-    """Return one text per cell from one or several columns; missing is '-'."""
+    """Return one text per cell from one or several columns; missing or blank is '-'."""
     require_columns(obs, columns, place)
-    parts = [obs[column].astype("string").fillna("-") for column in columns]
+    texts = [obs[column].astype("string").str.strip() for column in columns]
+    parts = [text.mask(text == "").fillna("-") for text in texts]
     text = parts[0]
     for part in parts[1:]:
         text = text + " | " + part
@@ -116,7 +122,9 @@ class CountMatrix:
             for start, block in readers[self.format](nonzeros):
                 check_counts(block, start, self.place)
                 yield start, block
-        except OSError as error:
+        except InputError:
+            raise
+        except (OSError, KeyError, ValueError) as error:
             raise InputError(
                 self.place, f"unreadable data ({error})", "a whole .h5ad file"
             ) from None
@@ -124,6 +132,8 @@ class CountMatrix:
     def _csr_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
         rows, columns = self.shape
         pointers = self._node["indptr"][:].astype(np.int64)
+        if len(pointers) != rows + 1:
+            raise ValueError(f"{len(pointers) - 1} rows instead of {rows}")
         data, indices = self._node["data"], self._node["indices"]
         start = 0
         while start < rows:
@@ -134,7 +144,7 @@ class CountMatrix:
                 (data[part], indices[part], pointers[start : stop + 1] - pointers[start]),
                 shape=(stop - start, columns),
             )
-            yield start, block
+            yield start, _sound(block)
             start = stop
 
     def _dense_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -148,10 +158,21 @@ class CountMatrix:
         node = self._node
         whole = sparse.csc_matrix(
             (node["data"][:], node["indices"][:], node["indptr"][:]), shape=self.shape
-        ).tocsr()
+        )
+        whole = _sound(whole).tocsr()
         step = max(1, int(nonzeros * self.shape[0] / max(whole.nnz, 1)))
         for start in range(0, self.shape[0], step):
             yield start, whole[start : start + step]
+
+
+def _sound(matrix: Any) -> Any:
+    """Return a compressed matrix whose indices lie within it, each place stored once.
+
+    Raises ValueError otherwise: sparse products write wherever an index points to.
+    """
+    matrix.check_format(full_check=True)
+    matrix.sum_duplicates()
+    return matrix
 
 
 def count_matrix(handle: h5py.File, layer: str | None) -> CountMatrix:
@@ -207,34 +228,61 @@ def check_same_genes(path: str, genes: pd.Index, first_path: str, first: pd.Inde
         )
 
 
-def read_any_table(path: str) -> pd.DataFrame:
-    """Read a CSV or TSV table; the first column names the rows where it holds names.
+def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
+    """Read a CSV or TSV table with a header; the first column names the rows where it holds names.
 
     It holds names where its header is blank or missing, or where its values are no measurements:
-    texts, or whole numbers that all differ beside columns of other numbers.
+    texts, or whole numbers that all differ beside columns of other numbers; and wherever the
+    caller knows it (`named`). Names are kept as they are spelled, doubles included.
     """
     if not Path(path).is_file():
         raise InputError(path, "no such file", "a CSV or TSV table")
     separator = "," if path.removesuffix(".gz").endswith(".csv") else "\t"
     try:
+        header = _texts(path, sep=separator, nrows=1).iloc[0]
+        _check_header(header, path, separator)
         table = pd.read_csv(
             path, sep=separator, keep_default_na=False, na_values=["", "NA", "nan", "NaN"]
         )
+        first = _texts(path, sep=separator, skiprows=1, usecols=[0])[0] if len(table) else []
     except (ValueError, OSError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
+    table.columns = pd.Index(header)  # as spelled: pandas numbers doubles
     if not isinstance(table.index, pd.RangeIndex):
-        pass  # one name fewer in the header than columns: pandas took the first as names
-    elif table.shape[1] > 1 and _holds_names(table):
-        table = table.set_index(table.columns[0])
+        # One name fewer in the header than columns: pandas took the first as names.
+        table.index = pd.Index(first)
+    elif table.shape[1] > 1 and (named or _holds_names(table)):
+        table = table.iloc[:, 1:].set_axis(pd.Index(first), axis=0)
     else:
         table.index = pd.Index([str(row + 1) for row in range(len(table))])
-    table.index = table.index.astype(str)
     return table
+
+
+def _texts(path: str, **options: Any) -> pd.DataFrame:
+    frame = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, **options)
+    return frame.apply(lambda column: column.str.strip())
+
+
+def _check_header(header: pd.Series, path: str, separator: str) -> None:
+    other = "\t" if separator == "," else ","
+    if len(header) == 1 and other in header[0]:
+        raise InputError(
+            path,
+            f"a first line without the {SEPARATORS[separator]} of its kind: '{header[0]}'",
+            "commas in .csv files, tabs in all others",
+        )
+    numbers = pd.to_numeric(header[1:], errors="coerce")
+    if len(numbers) and (numbers.notna() & (numbers % 1 != 0)).all():
+        raise InputError(
+            path, f"measurements in the first line: {listing(header[1:], 3)}", "names of columns"
+        )
 
 
 def _holds_names(table: pd.DataFrame) -> bool:
     first, rest = table.iloc[:, 0], table.iloc[:, 1:]
-    if str(table.columns[0]).startswith("Unnamed:") or not pd.api.types.is_numeric_dtype(first):
+    if table.columns[0] == "" or not pd.api.types.is_numeric_dtype(first):
         return True
     others_are_whole = all(pd.api.types.is_integer_dtype(kind) for kind in rest.dtypes)
     return pd.api.types.is_integer_dtype(first) and first.is_unique and not others_are_whole

@@ -39,13 +39,26 @@ def digest(script):
     return core_digest(ROOT / "scripts" / script, ROOT)
 
 
-def origin(wildcards):
-    """Return what the result's provenance is made from."""
-    return {
-        "dataset": wildcards.dataset,
-        "config_digest": CONFIG.digest(wildcards.dataset),
-        "seed": CONFIG.seed,
-    }
+def origin(*settings, models=()):
+    """Return an input function for what a result's provenance is made from.
+
+    The digest covers the settings and models that the result depends on, and no others: a run
+    after a change of config keeps what the change does not concern.
+    """
+
+    def of(wildcards):
+        named = [wildcards.model] if "model" in wildcards.keys() else models
+        return {
+            "dataset": wildcards.dataset,
+            "config_digest": LAYOUT.digest(wildcards.dataset, settings, named),
+            "seed": CONFIG.seed,
+        }
+
+    return of
+
+
+scores_origin = origin("pseudobulk", "splits", "evaluation", models=LAYOUT.models)
+network_origin = origin("pseudobulk", "splits", "network", models=LAYOUT.models[:1])
 
 
 def screen_of(wildcards):

@@ -7,6 +7,7 @@ rule simulate:
         screen="resources/{dataset}/screen.h5ad",
         effects="resources/{dataset}/truth_effects.h5ad",
         network="resources/{dataset}/truth_network.tsv",
+        skeleton="resources/{dataset}/truth_skeleton.tsv",
     log:
         "logs/{dataset}/simulate.log",
     benchmark:

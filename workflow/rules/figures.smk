@@ -22,7 +22,7 @@ rule figure_on_target:
         "../../envs/figures.yaml"
     params:
         unit=unit,
-        origin=origin,
+        origin=origin("pseudobulk"),
         core=digest("figure_on_target.py"),
     message:
         "{wildcards.dataset}: figure of on-target effects"
@@ -53,7 +53,7 @@ rule figure_held_out_error:
     params:
         unit=unit,
         interval=CONFIG.evaluation.interval,
-        origin=origin,
+        origin=scores_origin,
         core=digest("figure_held_out_error.py"),
     message:
         "{wildcards.dataset}: figure of held-out errors"
@@ -87,7 +87,7 @@ rule figure_observed_against_predicted:
         unit=unit,
         models=[*(model.name for model in CONFIG.models), "mean"],
         top_genes=CONFIG.evaluation.top_genes,
-        origin=origin,
+        origin=scores_origin,
         core=digest("figure_observed_against_predicted.py"),
     message:
         "{wildcards.dataset}: figure of observed against predicted effects"
@@ -117,7 +117,7 @@ rule figure_partial_correlations:
         "../../envs/figures.yaml"
     params:
         threshold=CONFIG.network.threshold,
-        origin=origin,
+        origin=network_origin,
         core=digest("figure_partial_correlations.py"),
     message:
         "{wildcards.dataset}: figure of partial correlations"
@@ -145,7 +145,7 @@ rule figure_largest_changes:
     conda:
         "../../envs/figures.yaml"
     params:
-        origin=origin,
+        origin=network_origin,
         core=digest("figure_largest_changes.py"),
     message:
         "{wildcards.dataset}: figure of the largest changes"
@@ -173,7 +173,7 @@ rule figure_network_scores:
     conda:
         "../../envs/figures.yaml"
     params:
-        origin=origin,
+        origin=network_origin,
         core=digest("figure_network_scores.py"),
     message:
         "{wildcards.dataset}: figure of network scores"

@@ -45,7 +45,7 @@ rule network:
     params:
         network=CONFIG.network.model_dump(mode="json"),
         seed=CONFIG.seed,
-        origin=origin,
+        origin=network_origin,
         core=digest("network.py"),
     message:
         "{wildcards.dataset}: network"

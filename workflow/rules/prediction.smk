@@ -43,7 +43,7 @@ rule fit:
         mem_mb=memory(1000, 6),
     params:
         model=model_settings,
-        origin=origin,
+        origin=origin("pseudobulk", "splits"),
         core=digest("fit.py"),
     message:
         "{wildcards.dataset}: fitting {wildcards.model}"
@@ -68,7 +68,7 @@ rule predict:
     resources:
         mem_mb=memory(1000, 6),
     params:
-        origin=origin,
+        origin=origin("pseudobulk", "splits"),
         core=digest("predict.py"),
     message:
         "{wildcards.dataset}: predicting held-out perturbations with {wildcards.model}"

@@ -96,7 +96,7 @@ rule pseudobulk:
     resources:
         mem_mb=memory(1000, 4),
     params:
-        origin=origin,
+        origin=origin("pseudobulk.target_sum"),
         core=digest("pseudobulk.py"),
     message:
         "{wildcards.dataset}: pseudobulk of {input.groups}"
@@ -124,7 +124,7 @@ rule control_cells:
     params:
         panel=CONFIG.network.panel,
         target_sum=CONFIG.pseudobulk.target_sum,
-        origin=origin,
+        origin=origin("pseudobulk.target_sum", "network.panel"),
         core=digest("control_cells.py"),
     message:
         "{wildcards.dataset}: control cells of the network's panel"
@@ -152,7 +152,7 @@ rule profile_pseudobulk:
     params:
         screen=screen_of,
         seed=CONFIG.seed,
-        origin=origin,
+        origin=origin(),
         core=digest("profile_pseudobulk.py"),
     message:
         "{wildcards.dataset}: grouping profiles"
@@ -179,7 +179,7 @@ rule panel_profiles:
     params:
         screen=screen_of,
         panel=CONFIG.network.panel,
-        origin=origin,
+        origin=origin("network.panel"),
         core=digest("panel_profiles.py"),
     message:
         "{wildcards.dataset}: profiles of the network's panel"
@@ -212,7 +212,7 @@ rule qc:
     params:
         kind=lambda wildcards: screen_of(wildcards)["kind"],
         min_cells=CONFIG.pseudobulk.min_cells,
-        origin=origin,
+        origin=origin("pseudobulk"),
         core=digest("qc.py"),
     message:
         "{wildcards.dataset}: quality control"
@@ -244,7 +244,7 @@ rule effects:
     params:
         adjust_batch=CONFIG.pseudobulk.adjust_batch,
         screen=screen_of,
-        origin=origin,
+        origin=origin("pseudobulk"),
         core=digest("effects.py"),
     message:
         "{wildcards.dataset}: effects of perturbations"
