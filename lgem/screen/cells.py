@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError
+from lgem.errors import InputError, listing
 from lgem.screen.labels import CONTROL, LabelRules, cells_kept, normalise
 from lgem.screen.sources import joined, require_columns
 
 NO_GROUP = -1
+# What is known of a cell before all shards are read; no column of a user's is called so.
+RAW_LABEL, KEPT = "lgem raw label", "lgem kept"
 # What a cell table holds besides the covariates.
 COLUMNS = ("shard", "cell", "perturbation", "batch", "guide", "size_factor", "group", "half")
 
@@ -55,8 +57,8 @@ def describe_cells(obs: pd.DataFrame, rules: CellRules, place: str) -> pd.DataFr
     cells = pd.DataFrame(
         {
             "cell": obs.index.astype(str).to_numpy(),
-            "label": label.astype(object).to_numpy(),
-            "kept": cells_kept(obs, rules.keep),
+            RAW_LABEL: label.astype(object).to_numpy(),
+            KEPT: cells_kept(obs, rules.keep),
             "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else "-",
             "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else "-",
             "size_factor": _size_factors(obs, rules.size_factor, place),
@@ -108,8 +110,8 @@ def plan_cells(
     """
     cells = pd.concat(shards, ignore_index=True)
     cells.insert(0, "shard", np.repeat(np.arange(len(shards)), [len(shard) for shard in shards]))
-    perturbation = normalise(cells.pop("label"), rules.labels, place)
-    kept = cells.pop("kept").to_numpy(dtype=bool)
+    perturbation = normalise(cells.pop(RAW_LABEL), rules.labels, place)
+    kept = cells.pop(KEPT).to_numpy(dtype=bool)
     cells["perturbation"] = perturbation.where(pd.Series(kept), np.nan)
     _require_perturbations(cells["perturbation"], place)
 
@@ -128,14 +130,19 @@ def plan_cells(
 
 
 def _require_perturbations(perturbation: pd.Series, place: str) -> None:
+    found = sorted(set(perturbation.dropna()) - {CONTROL})
     if not (perturbation == CONTROL).any():
-        raise InputError(f"{place}: control", "no control cell after keep", "some control cells")
-    distinct = set(perturbation.dropna()) - {CONTROL}
-    if len(distinct) < 2:
+        carried = int(perturbation.notna().sum())
+        raise InputError(
+            f"{place}: keep",
+            f"{carried} cells with a perturbation, none of them control, among those kept",
+            "values of keep that some control cells have",
+        )
+    if len(found) < 2:
         raise InputError(
             f"{place}: perturbation",
-            f"{len(distinct)} perturbations besides control",
-            "at least two",
+            f"{len(found)} besides control ({listing(found) or 'none'})",
+            "at least two perturbations",
         )
 
 

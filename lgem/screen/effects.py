@@ -16,7 +16,7 @@ from scipy import linalg, stats
 
 from lgem.errors import InputError, listing
 from lgem.screen.labels import CONTROL
-from lgem.systems import Diagnosis, diagnose, estimable
+from lgem.systems import Diagnosis, diagnose, estimable, numerical_rank
 
 
 @dataclass(frozen=True)
@@ -119,18 +119,26 @@ def estimate_effects(
     usable = [name for name in perturbations if name not in left_out]
     if not usable:
         raise InputError("effects", "no perturbation that can be estimated", "at least one")
-    statistics = _informative(statistics.only(usable), factors)
-    design = _design(statistics.groups, usable, adjustable(statistics.groups, factors))
-    return _solve(statistics, design, usable, left_out)
+    reduced = _informative(statistics.only(usable), usable, factors)
+    design = _design(reduced.groups, usable, adjustable(reduced.groups, factors))
+    if not estimable(design)[1 : 1 + len(usable)].all():
+        # With several factors even what is left out may tell batches apart that others need.
+        reduced, design = statistics, _design(statistics.groups, [*usable, *left_out], factors)
+    return _solve(reduced, design, usable, left_out)
 
 
-def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupStatistics:
-    """Drop the strata (batch × covariates) with control alone: they tell nothing of effects."""
-    if not factors:
-        return statistics
-    perturbed = statistics.groups["perturbation"] != CONTROL
-    strata = statistics.groups[list(factors)].apply(tuple, axis=1)
-    kept = strata.isin(strata[perturbed]).to_numpy()
+def _informative(
+    statistics: GroupStatistics, perturbations: Sequence[str], factors: Sequence[str]
+) -> GroupStatistics:
+    """Drop the groups of control that tell nothing of effects, such as those alone in a batch.
+
+    A coefficient of their own fits them exactly (leverage 1), so that no other depends on them.
+    """
+    design = _design(statistics.groups, perturbations, factors)
+    basis, singular, _ = linalg.svd(design, full_matrices=False)
+    leverage = np.sum(basis[:, : numerical_rank(singular, design.shape)] ** 2, axis=1)
+    alone = (statistics.groups["perturbation"] == CONTROL).to_numpy() & (leverage > 1 - 1e-9)
+    kept = ~alone | (len(factors) == 0)
     return GroupStatistics(
         statistics.groups[kept].reset_index(drop=True),
         statistics.mean[kept],

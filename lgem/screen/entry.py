@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from lgem.errors import InputError
-from lgem.screen.cells import CellRules, describe_cells, plan_cells
+from lgem.screen.cells import KEPT, RAW_LABEL, CellRules, describe_cells, plan_cells
 from lgem.screen.io import (
     Profiles,
     gene_symbols,
@@ -180,9 +180,12 @@ def panel_profiles(profiles: Profiles, screen: Entry, size: int) -> anndata.AnnD
         rules = cell_rules(screen)
         cells = describe_cells(profiles.obs, rules, "profiles")
         index = TargetIndex(list(profiles.var.index), symbols_of(profiles.var))
-        labels = cells.loc[cells["kept"], "label"].dropna().map(rules.labels.parse).dropna()
+        labels = cells.loc[cells[KEPT], RAW_LABEL].dropna().map(rules.labels.parse).dropna()
         targets = _targets(index, labels)
-    panel = choose_panel(profiles.values.var(axis=0, ddof=1), targets, size)
+    # The variance of equal values may round to a little more than zero.
+    varies = np.ptp(profiles.values, axis=0) > 0
+    variance = np.where(varies, profiles.values.var(axis=0, ddof=1), 0.0)
+    panel = choose_panel(variance, targets, size)
     return anndata.AnnData(
         X=profiles.values[:, panel],
         obs=pd.DataFrame(index=profiles.obs.index.astype(str)),

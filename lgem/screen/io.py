@@ -63,7 +63,7 @@ def read_profiles(
             raise InputError(
                 metadata,
                 f"no row for {len(missing)} samples: {listing(missing)}",
-                "a row for every sample",
+                "a row for every sample, in its first column the name",
             )
         obs = _with_columns(obs, table, metadata)
     if gene_metadata is not None:
@@ -100,11 +100,12 @@ def _numbers(table: pd.DataFrame, path: str) -> np.ndarray:
         if not pd.api.types.is_numeric_dtype(kind):
             column = table.iloc[:, at]
             wrong = column[pd.to_numeric(column, errors="coerce").isna()]
-            raise InputError(
-                f"{path}: column '{table.columns[at]}'",
-                f"'{wrong.iloc[0]}' in row '{wrong.index[0]}'",
-                "numbers",
-            )
+            if len(wrong):
+                raise InputError(
+                    f"{path}: column '{table.columns[at]}'",
+                    f"'{wrong.iloc[0]}' in row '{wrong.index[0]}'",
+                    "numbers",
+                )
     return table.to_numpy(dtype=float)
 
 

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgem.errors import InputError
-from lgem.prediction.folds import Fold, fold_name, folds, predictions_data, training_set
+from lgem.prediction.folds import fold_name, folds, predictions_data, training_set
 from lgem.prediction.model import (
     KINDS,
     NOT_APPLICABLE,
     NOT_EMBEDDABLE,
     PREDICTED,
     fit_predictor,
-    restore_predictor,
 )
 from lgem.prediction.splits import EXCLUDED, TEST, TRAIN, kfold
 from lgem.screen.effects import GroupStatistics, estimate_effects
@@ -176,29 +175,50 @@ def test_folds_come_in_order_with_their_sets():
         assert EXCLUDED not in {sets[name] for name in (*fold.train, *fold.test)}
 
 
-@pytest.fixture
-def effects():
-    statistics = random_screen(5, batches=1)
-    found = estimate_effects(statistics, [])
-    qc = pd.DataFrame({"perturbation": NAMES, "n_cells": 20, "reason": ""})
-    return effects_data(found, qc, pd.DataFrame(index=GENES), statistics.control), statistics
-
-
 @pytest.mark.parametrize(("kind", "chosen"), FITS)
-def test_every_held_out_perturbation_has_a_row_with_a_prediction_or_a_reason(effects, kind, chosen):
-    data, statistics = effects
-    fitted = []
+def test_every_held_out_perturbation_has_a_row_with_a_prediction_or_a_reason(kind, chosen):
+    statistics = random_screen(5, batches=1)
+    qc = pd.DataFrame({"perturbation": NAMES, "n_cells": 20, "reason": ""})
+    genes = pd.DataFrame(index=GENES)
+    effects = effects_data(estimate_effects(statistics, []), qc, genes, statistics.control)
+    fitted, expected = [], []
     for fold in folds(kfold(NAMES, 3, 2, seed=1)):
         training, _ = training_set(statistics, INDEX, fold.train, [])
-        fitted.append((fold, fit_predictor(kind, training, chosen)))
-    found = predictions_data(data, fitted)
-    keys = found.obs[["perturbation", "repeat", "fold"]].itertuples(index=False, name=None)
-    assert list(keys) == [(name, fold.repeat, fold.fold) for fold, _ in fitted for name in fold.test]
+        predictor = fit_predictor(kind, training, chosen)
+        fitted.append((fold, predictor))
+        expected += [
+            (name, fold.repeat, fold.fold, predictor.predict(name, INDEX.find(name)))
+            for name in fold.test
+        ]
+    found = predictions_data(effects, fitted)
+    assert found.n_obs == len(expected) == 2 * len(NAMES)
     assert found.obs_names.is_unique
-    control = data.var["control"].to_numpy()
-    for row, (name, status) in enumerate(found.obs[["perturbation", "status"]].to_numpy()):
-        np.testing.assert_array_equal(found.layers["observed"][row], control + data[name].X[0])
-        fold = next(f for f, _ in fitted if found.obs_names[row] == f"{name}/{f.repeat}/{f.fold}")
-        answer = dict((f, p) for f, p in fitted)[fold] if False else None
-        assert np.isnan(found.X[row]).all() == (status != PREDICTED)
-        assert bool(found.obs["reason"].iloc[row]) == (status != PREDICTED)
+    control = effects.var["control"].to_numpy()
+    for row, (name, repeat, fold, answer) in enumerate(expected):
+        assert tuple(found.obs.iloc[row]) == (name, repeat, fold, answer.status, answer.reason)
+        assert (answer.status == PREDICTED) == (answer.effect is not None)
+        if answer.effect is None:
+            assert np.isnan(found.X[row]).all()
+            assert answer.reason
+        else:
+            np.testing.assert_array_equal(found.X[row], control + answer.effect)
+        np.testing.assert_array_equal(
+            found.layers["observed"][row], control + effects[name].X.ravel()
+        )
+
+
+def test_statuses_tell_what_applies_from_what_does_not():
+    training, _ = training_set(random_screen(5, batches=1), INDEX, ["G0", "G4", "G7"], [])
+    statuses = {
+        kind: [
+            fit_predictor(kind, training, chosen).predict(name, INDEX.find(name)).status
+            for name in ("G1", "X1", "G0+G4")
+        ]
+        for kind, chosen in FITS
+    }
+    assert statuses == {
+        "no_change": [PREDICTED] * 3,
+        "mean": [PREDICTED] * 3,
+        "additive": [NOT_APPLICABLE, NOT_APPLICABLE, PREDICTED],
+        "lgem": [PREDICTED, NOT_EMBEDDABLE, PREDICTED],
+    }

@@ -1,0 +1,296 @@
+"""The whole chain, run for real: what it leaves behind, and that it always leaves the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import anndata
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from tests.workflow.running import (
+    ROOT,
+    SHORT,
+    TINY,
+    copy_repository,
+    differing,
+    files,
+    snakemake,
+    succeed,
+    write_config,
+)
+
+from lgem.config import BASELINES, load
+from lgem.layout import Layout
+from lgem.screen.labels import LabelRules
+
+pytestmark = pytest.mark.workflow
+
+BYTES_REPEAT = {".tsv", ".json", ".txt", ".yaml", ".h5ad", ".npz", ".parquet", ".graphml"}
+RESULTS = {
+    *("config.yaml", "report.html", "headline.txt", "qc.tsv", "qc.json", "control_cells.h5ad"),
+    *("pseudobulk.h5ad", "effects.h5ad", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
+    *("comparisons.tsv", "network/precision.npz", "network/edges.parquet"),
+    *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
+    *("network/changes.tsv", "network/scores.tsv", "network/headline.txt"),
+}
+COLUMNS = {
+    "qc.tsv": "perturbation n_cells n_guides on_target_log2_fold_change on_target_z status reason",
+    "design.tsv": "system rows columns rank condition verdict explanation",
+    "splits.tsv": "scheme repeat fold perturbation set",
+    "metrics.tsv": "model repeat fold perturbation gene_set metric value status reason",
+    "summary.tsv": "model gene_set metric mean lower upper n n_asked",
+    "comparisons.tsv": "model_a model_b metric n difference lower upper",
+    "network/updates.tsv": "order source rank drift refactorised",
+    "network/statistics.tsv": "metric before after",
+    "network/changes.tsv": "rank gene_a gene_b before after change",
+    "network/scores.tsv": "estimator metric value chance lower upper",
+}
+
+
+@pytest.fixture(scope="module")
+def results(whole_run):
+    return whole_run.folder / "results" / "tiny"
+
+
+def test_every_promised_file_is_there_and_whole(whole_run, results):
+    config = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
+    layout = Layout(load(config))
+    folds = [f"repeat1_fold{fold}" for fold in range(1, 6)]
+    promised = {
+        *RESULTS,
+        *layout.results("tiny"),
+        *(f"figures/{name}.{kind}" for name in layout.figures("tiny") for kind in KINDS),
+        *(f"predictions/{model}.h5ad" for model in layout.models),
+        *(f"models/{m}/{fold}.{kind}" for m in layout.models for fold in folds for kind in FITTED),
+    }
+    found = files(results)
+    assert promised <= found.keys()
+    assert [name for name, content in found.items() if not content] == []
+    beside = {name for name in found.keys() - promised if not name.startswith("work/")}
+    assert beside <= {"network/histogram.tsv", "network/reference.json"}
+
+
+KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
+
+
+def test_nothing_half_written_or_temporary_stays(whole_run):
+    left = [name for name in files(whole_run.folder) if not name.startswith(".snakemake/")]
+    assert [name for name in left if re.search(r"(^|/)\.", name)] == []
+    assert [name for name in left if re.search(r"work/(sums|control)_", name)] == []
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_tables_have_their_columns(whole_run, name):
+    assert set(COLUMNS[name].split()) <= set(whole_run.table(f"tiny/{name}").columns)
+
+
+def test_edges_have_their_columns(results):
+    table = pq.read_table(results / "network" / "edges.parquet")
+    assert {"gene_a", "gene_b", "before", "after", "change"} <= set(table.column_names)
+    assert table.num_rows > 0
+
+
+def test_figures_are_pictures_with_their_numbers(whole_run, results):
+    for pdf in (results / "figures").glob("*.pdf"):
+        assert pdf.read_bytes().startswith(b"%PDF-")
+        assert pdf.with_suffix(".png").read_bytes().startswith(b"\x89PNG\r\n")
+        assert len(whole_run.table(f"tiny/figures/{pdf.stem}.tsv")) > 0
+
+
+def test_every_perturbation_asked_for_stands_in_the_tables_with_a_status(whole_run):
+    cells = anndata.read_h5ad(whole_run.folder / "resources" / "tiny" / "screen.h5ad").obs
+    rules = LabelRules(control=("non-targeting",))
+    asked = {rules.parse(label) for label in cells["perturbation"].unique()} - {"control"}
+    assert len(asked) == TINY["perturbations"] + TINY["doubles"]
+
+    qc = whole_run.table("tiny/qc.tsv").set_index("perturbation")
+    assert set(qc.index) == asked
+    few = cells["perturbation"].value_counts().drop("non-targeting") < 25
+    assert 0 < few.sum() < len(asked) - 2
+    assert set(qc.index[qc["status"] == "left_out"]) == {rules.parse(x) for x in few.index[few]}
+    assert set(qc["status"]) == {"kept", "left_out"}
+
+    metrics = whole_run.table("tiny/metrics.tsv")
+    assert metrics["status"].notna().all()
+    for model in ("paper", *BASELINES):
+        mine = metrics[metrics["model"] == model]
+        assert set(mine["perturbation"]) == asked
+        scored = mine["status"] == "predicted"
+        unscored = mine[~scored]
+        assert unscored["value"].isna().all()
+        assert unscored["reason"].notna().all()
+        left_out = set(unscored.loc[unscored["status"] == "left_out", "perturbation"])
+        assert left_out == set(qc.index[qc["status"] == "left_out"])
+        assert (mine.loc[scored & (mine["metric"] == "l2"), "value"] >= 0).all()
+    assert (whole_run.table("tiny/summary.tsv")["n_asked"] == len(asked)).all()
+
+
+def test_every_kept_perturbation_is_held_out_once(whole_run):
+    qc, splits = whole_run.table("tiny/qc.tsv"), whole_run.table("tiny/splits.tsv")
+    held_out = splits.loc[splits["set"] == "test", "perturbation"]
+    assert sorted(held_out) == sorted(qc.loc[qc["status"] == "kept", "perturbation"])
+
+
+def test_results_carry_their_provenance(results):
+    for path in results.rglob("*.h5ad"):
+        origin = json.loads(anndata.read_h5ad(path, backed="r").uns["provenance"])
+        assert origin["dataset"] == "tiny"
+        assert origin["seed"] == 1
+        assert re.fullmatch("[0-9a-f]{16}", origin["config_digest"])
+        assert {"lgem", "python", "numpy"} <= origin["versions"].keys()
+
+
+def test_the_run_ends_with_the_result_in_a_sentence_and_the_place_of_the_report(whole_run, results):
+    sentence = (results / "headline.txt").read_text("utf-8").strip()
+    assert re.match(r"(The model|The baseline) \w+ .*held-out L2 .* perturbations", sentence)
+    told = [line for line in whole_run.output.splitlines() if line.startswith("tiny: ")]
+    assert told[0] == f"tiny: {sentence}"
+    assert told[-1] == "tiny: report in results/tiny/report.html"
+    assert whole_run.output.rindex(told[0]) > whole_run.output.rindex("Finished jobid")
+
+
+def test_a_second_run_has_nothing_to_do(whole_run):
+    again = succeed(whole_run.folder)
+    assert "Nothing to be done" in again.output
+    assert again.jobs == {}
+
+
+def test_the_merged_config_repeats_the_run_on_one_core_byte_by_byte(whole_run, results, tmp_path):
+    folder = tmp_path / "elsewhere"
+    succeed(folder, "--configfile", str(results / "config.yaml"), cores=1)
+    first = files(whole_run.folder / "resources") | files(results, BYTES_REPEAT)
+    second = files(folder / "resources") | files(folder / "results" / "tiny", BYTES_REPEAT)
+    assert len(first) > 60
+    assert differing(first, second) == []
+
+
+def test_shards_and_the_order_of_cells_change_no_table(whole_run, results, tmp_path):
+    source = whole_run.folder / "resources" / "tiny"
+    cells = anndata.read_h5ad(source / "screen.h5ad")
+    (tmp_path / "lanes").mkdir()
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    for lane, rows in enumerate(np.array_split(order, 5)):
+        cells[rows].copy().write_h5ad(tmp_path / "lanes" / f"lane_{lane}.h5ad")
+    columns = {"perturbation": "perturbation", "control": "non-targeting", "batch": "batch"}
+    entry = {
+        **columns,
+        "path": "lanes/*.h5ad",
+        "guide": "guide",
+        "reference_network": str(source / "truth_network.tsv"),
+    }
+    write_config(tmp_path, dataset="tiny", datasets={"tiny": entry}, pseudobulk={"min_cells": 25})
+    tables = [name for name in files(results, {".tsv"}) if not name.startswith(("fig", "work"))]
+    run = succeed(tmp_path, *(f"results/tiny/{name}" for name in tables))
+    assert run.jobs["count_shard"] == 5
+
+    whole, sharded = (files(place, {".tsv"}) for place in (results, tmp_path / "results" / "tiny"))
+    assert len(tables) > 10
+    assert differing({name: whole[name] for name in sharded}, sharded) == []
+    assert set(tables) <= sharded.keys()
+    for name in ("pseudobulk", "effects", "control_cells", "predictions/paper"):
+        one, five = (
+            anndata.read_h5ad(place / f"{name}.h5ad")
+            for place in (results, tmp_path / "results" / "tiny")
+        )
+        for data in (one, five):
+            del data.uns["provenance"]  # other files were asked for
+        assert one.obs.equals(five.obs)
+        for layer in (None, *one.layers):
+            np.testing.assert_array_equal(*(as_array(data, layer) for data in (one, five)))
+
+
+def as_array(data, layer):
+    matrix = data.X if layer is None else data.layers[layer]
+    return (
+        np.zeros(0) if matrix is None else np.asarray(getattr(matrix, "toarray", lambda: matrix)())
+    )
+
+
+def jobs_after(whole_run, place, edit):
+    """The rules that would run after an edit of a copy of the project."""
+    repository = copy_repository(place / "repository")
+    shutil.copytree(whole_run.folder, place / "run")
+    before = succeed(place / "run", "--dry-run", repository=repository)
+    assert set(before.jobs) <= {"report"}  # its page names the Snakefile, which has moved
+    edit(repository)
+    return set(succeed(place / "run", "--dry-run", repository=repository).jobs)
+
+
+def scripts_that_import(module):
+    texts = {path.stem: path.read_text("utf-8") for path in (ROOT / "scripts").glob("*.py")}
+    return {name for name, text in texts.items() if f"from {module} " in text}
+
+
+def append_comment(*path):
+    def edit(repository):
+        with repository.joinpath(*path).open("a", encoding="utf-8") as handle:
+            handle.write("# edited\n")
+
+    return edit
+
+
+def test_an_edit_of_the_core_reruns_what_uses_it_and_nothing_else(whole_run, tmp_path):
+    drawn = scripts_that_import("lgem.figures.network")
+    assert drawn
+    after = jobs_after(whole_run, tmp_path, append_comment("lgem", "figures", "network.py"))
+    assert after == drawn | {"report"}
+
+
+def test_an_edit_of_a_foundation_reruns_everything(whole_run, tmp_path):
+    after = jobs_after(whole_run, tmp_path, append_comment("lgem", "files.py"))
+    assert after >= whole_run.jobs.keys()
+
+
+def test_another_model_leaves_the_screen_and_the_other_models_alone(whole_run, tmp_path):
+    shutil.copytree(whole_run.folder, tmp_path / "run")
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
+    config["models"] = [{"name": "paper", "preset": "paper"}, {"name": "mine", "solver": "pinv"}]
+    write_config(tmp_path / "run", **config)
+    after = succeed(tmp_path / "run", "--dry-run").jobs
+    assert after["fit"] == after["predict"] == 1
+    upstream = {"simulate", "plan_cells", "count_shard", "pseudobulk", "qc", "effects", "splits"}
+    assert not upstream & after.keys()
+    assert {"merged_config", "evaluate", "report"} <= after.keys()
+
+
+def test_figures_can_be_asked_for_alone(whole_run, tmp_path):
+    write_config(tmp_path, dataset="tiny", datasets={"tiny": {"simulate": TINY}})
+    all_jobs = succeed(tmp_path, "figures", "--dry-run").jobs
+    assert "report" not in all_jobs
+    assert {rule for rule in whole_run.jobs if rule.startswith("figure_")} <= all_jobs.keys()
+
+    shutil.copytree(whole_run.folder, tmp_path / "run")
+    place = tmp_path / "run" / "results" / "tiny" / "figures"
+    drawn = files(place)
+    for path in place.glob("on_target.*"):
+        path.unlink()
+    assert succeed(tmp_path / "run", "figures").jobs == {"figure_on_target": 1}
+    assert differing(drawn, files(place)) == []
+
+
+def test_several_datasets_run_together_and_the_command_line_chooses_among_them(tmp_path):
+    datasets = {name: {"simulate": {**TINY, "genes": 12 + i}} for i, name in enumerate("abc")}
+    write_config(tmp_path, dataset=["a", "c"], datasets=datasets)
+    targets = ["results/a/config.yaml", "results/c/config.yaml"]
+
+    both = snakemake(tmp_path, "--dry-run")
+    assert both.status == 0
+    assert both.jobs["simulate"] == both.jobs["report"] == 2
+    assert re.findall("results/(.)/report.html", both.output)
+    assert "results/b/" not in both.output
+
+    one = succeed(tmp_path, "--dry-run", "--config", "dataset=b")
+    assert one.jobs["simulate"] == one.jobs["report"] == 1
+    assert set(re.findall("results/(.)/", one.output)) == {"b"}
+
+    assert succeed(tmp_path, *targets).jobs == {"merged_config": 2}
+    merged = yaml.safe_load((tmp_path / targets[1]).read_text("utf-8"))
+    assert merged["dataset"] == ["c"]
+    assert merged["datasets"].keys() == {"c"}
+    assert merged["datasets"]["c"]["simulate"]["genes"] == 14
+    assert merged["evaluation"]["bootstrap"] == SHORT["evaluation"]["bootstrap"]
+    assert load(merged).splits.folds == 5  # every default is written out
