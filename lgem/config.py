@@ -13,19 +13,22 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from lgem.errors import listing
-from lgem.explain import explain_problems, unknown_names
+from lgem.explain import Section, explain_problems, unknown_names
 
+SIMULATED_COLUMNS = {
+    "perturbation": "perturbation",
+    "control": "non-targeting",
+    "batch": "batch",
+    "guide": "guide",
+}
+# Columns of the tables of cells and groups, beside which covariates stand.
+RESERVED = (
+    *("shard", "cell", "perturbation", "batch", "guide", "size_factor", "group", "half"),
+    *("n_cells", "n_half_1", "n_half_2"),
+)
 BASELINES = ("no_change", "mean", "additive")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -34,7 +37,15 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-OneOrMore = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+
+
+def _one_or_more(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise ValueError("a text or a list of texts")
+    return [value] if isinstance(value, str) else value
+
+
+OneOrMore = BeforeValidator(_one_or_more)
 Words = Annotated[list[str], Field(min_length=1), OneOrMore]
 
 
@@ -44,12 +55,6 @@ class ConfigError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(f"config: {count}\n" + "\n".join(f"  {problem}" for problem in problems))
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys and wrong types are errors, nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Simulation(Section):
@@ -159,43 +164,62 @@ class Dataset(Section):
     @classmethod
     def _columns_of_the_simulation(cls, value: Any) -> Any:
         # A simulated screen knows its own columns; who writes them out may still do so.
-        if isinstance(value, dict) and value.get("simulate") is not None:
-            known = {
-                "perturbation": "perturbation",
-                "control": "non-targeting",
-                "batch": "batch",
-                "guide": "guide",
-            }
-            return {**known, **value}
+        if isinstance(value, Mapping) and value.get("simulate") is not None:
+            return {**SIMULATED_COLUMNS, **value}
         return value
 
-    @model_validator(mode="after")
-    def _belongs_together(self) -> Dataset:
-        problems = []
-        if (self.simulate is None) == (self.path is None):
-            problems.append("exactly one of simulate and path")
-        if self.pypi and self.simulate:
-            problems.append("no pypi beside simulate")
-        if self.sha256 and not self.pypi:
-            problems.append("sha256 only beside pypi")
-        if self.perturbation and not self.control:
-            problems.append("control, the label of the unperturbed cells, beside perturbation")
-        if self.control and not self.perturbation:
-            problems.append("perturbation, the column of the labels, beside control")
-        if self.kind == "cells":
-            if not self.perturbation:
-                problems.append("perturbation and control for kind cells")
-            if self.path and not self.path.endswith(".h5ad"):
-                problems.append("a path that ends in .h5ad for kind cells")
-        elif self.simulate:
-            problems.append("kind cells for a simulated screen")
-        elif self.duplicates == "sum":
-            problems.append("duplicates error or keep_ids for profiles (log values do not add)")
-        if self.kind == "profiles" and self.size_factor:
-            problems.append("size_factor only for kind cells")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a source, a kind or another key rules out or asks for."""
+        found = {}
+        simulated, path = given.get("simulate") is not None, given.get("path")
+        if simulated == (path is not None):
+            found[""] = "exactly one of simulate and path"
+        if simulated:
+            given = {**SIMULATED_COLUMNS, **given}
+        for key in ("pypi", "metadata", "gene_metadata"):
+            if simulated and given.get(key) is not None:
+                found[key] = f"no {key} beside simulate"
+        if given.get("sha256") is not None and given.get("pypi") is None:
+            found["sha256"] = "no checksum where there is no pypi"
+        kind = given.get("kind", "cells")
+        if given.get("perturbation") is not None and given.get("control") is None:
+            found["control"] = "the label of the unperturbed cells, beside perturbation"
+        if given.get("perturbation") is None:
+            if given.get("control") is not None:
+                found["perturbation"] = "the column of the labels, beside control"
+            elif kind == "cells" and (simulated or path is not None):
+                found["perturbation"] = "the column of the labels, and control, for kind cells"
+        if kind == "cells":
+            found |= _only_profiles(given)
+        elif kind == "profiles":
+            if simulated:
+                found["kind"] = "cells, for a simulated screen"
+            if given.get("duplicates") == "sum":
+                found["duplicates"] = "error or keep_ids for profiles (log values do not add)"
+            if given.get("size_factor") is not None:
+                found["size_factor"] = "no size_factor for profiles"
+        covariates = given.get("covariates")
+        listed = covariates if isinstance(covariates, list) else [covariates]
+        if taken := [name for name in RESERVED if name in listed]:
+            found["covariates"] = (
+                f"no column called {listing(taken)}, which results use: rename it, or list it "
+                "under batch"
+            )
+        return found
+
+
+def _only_profiles(given: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    path = given.get("path")
+    if isinstance(path, str) and given.get("simulate") is None and not path.endswith(".h5ad"):
+        found["path"] = "a path that ends in .h5ad for kind cells"
+    for key in ("metadata", "gene_metadata"):
+        if given.get(key) is not None:
+            found[key] = f"no {key} for kind cells: the columns of the .h5ad serve"
+    if given.get("orientation") == "genes_by_samples":
+        found["orientation"] = "samples_by_genes for kind cells"
+    return found
 
 
 class Pseudobulk(Section):
@@ -220,11 +244,12 @@ class Splits(Section):
         None, description="TSV for scheme file: perturbation, set = train | test[, fold]"
     )
 
-    @model_validator(mode="after")
-    def _file_where_needed(self) -> Splits:
-        if (self.scheme == "file") != (self.file is not None):
-            raise ValueError("file with scheme file, and only then")
-        return self
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return whether scheme and file disagree."""
+        if (given.get("scheme") == "file") != (given.get("file") is not None):
+            return {"file": "a file with scheme file, and only then"}
+        return {}
 
 
 class Model(Section):
@@ -238,13 +263,17 @@ class Model(Section):
     )
     penalty: NotNegative = Field(0.1, description="ridge penalty on both sides; pinv has none")
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Model:
-        if self.name in BASELINES:
-            raise ValueError(f"a name that is no baseline's ({', '.join(BASELINES)})")
-        if self.preset == "paper" and (self.solver, self.penalty) != ("ridge", 0.1):
-            raise ValueError("solver ridge and penalty 0.1 under preset paper; drop the preset")
-        return self
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a baseline's name or a preset rules out."""
+        found = {}
+        if given.get("name") in BASELINES:
+            found["name"] = f"a name that is no baseline's ({', '.join(BASELINES)})"
+        if given.get("preset") == "paper":
+            for key, fixed in (("solver", "ridge"), ("penalty", 0.1)):
+                if given.get(key, fixed) != fixed:
+                    found[key] = f"{fixed} under preset paper; or drop the preset"
+        return found
 
 
 class Evaluation(Section):
@@ -285,14 +314,16 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     network: Network = Network()
 
-    @field_validator("models")
     @classmethod
-    def _names_differ(cls, models: list[Model]) -> list[Model]:
-        names = [model.name for model in models]
+    def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return whether models share a name."""
+        models = given.get("models")
+        listed = models if isinstance(models, list) else []
+        names = [str(model.get("name")) for model in listed if isinstance(model, Mapping)]
         twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"every model under a name of its own ({listing(twice)} occurs twice)")
-        return models
+        if not twice:
+            return {}
+        return {"models": f"a name of its own for every model, not {listing(twice)} twice"}
 
     def of(self, dataset: str) -> dict[str, Any]:
         """Return the config that repeats the run of one dataset, with every default written out."""
@@ -315,13 +346,17 @@ def load(raw: Mapping[str, Any]) -> Config:
     ConfigError
         Listing every problem with its path, what was found and what was expected.
     """
+    problems = []
+    asked, known = raw.get("dataset"), raw.get("datasets")
+    if isinstance(known, Mapping) and known:
+        names = [asked] if isinstance(asked, str) else asked if isinstance(asked, list) else []
+        problems += unknown_names("dataset", names, known)
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        raise ConfigError(explain_problems(error, Config, raw)) from None
-    unknown = unknown_names("dataset", config.dataset, config.datasets)
-    if unknown:
-        raise ConfigError(unknown)
+        problems += explain_problems(error, Config, raw)
+    if problems:
+        raise ConfigError(problems)
     return config
 
 

@@ -57,11 +57,11 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     options: dict[str, Any] = {"sep": "\t", "keep_default_na": False, "na_values": [""]}
     table = pd.read_csv(path, float_precision="round_trip", **options)
-    numeric = table.select_dtypes("number").columns
-    if numeric.empty:
+    converted = list(table.select_dtypes(["number", "bool"]).columns)
+    if not converted:
         return table
-    texts = pd.read_csv(path, dtype=str, usecols=list(numeric), **options)
-    for column in numeric:
+    texts = pd.read_csv(path, dtype=str, usecols=converted, **options)
+    for column in converted:
         spelled = texts[column].dropna().unique()
         distinct = len({text.removesuffix(".0") for text in spelled}) == len(spelled)
         if not (distinct and all(map(_is_spelled_as_written, spelled))):
@@ -69,11 +69,17 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
-def _is_spelled_as_written(number: str) -> bool:
+def _is_spelled_as_written(value: str) -> bool:
+    if value in ("True", "False"):
+        return True
     try:
-        return number == str(int(number))
+        return value == str(int(value))
     except ValueError:
-        return number == repr(float(number))
+        pass
+    try:
+        return value == repr(float(value))
+    except ValueError:
+        return False
 
 
 def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

@@ -79,8 +79,9 @@ class Layout:
             return []
         if self._dataset(name).pypi is not None:
             return [f"resources/{name}/package/{path}"]
-        # Path.glob takes no absolute patterns
-        return sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
+        if glob.has_magic(path) and not Path(path).exists():  # a name may have brackets
+            return sorted(glob.glob(path))  # noqa: PTH207 (Path.glob takes no absolute patterns)
+        return [path]
 
     @property
     def models(self) -> list[str]:
@@ -160,8 +161,13 @@ class Layout:
                 path = getattr(dataset, key)
                 if path is None:
                     continue
-                if not any(Path(found).exists() for found in self._located(name, path)):
-                    problems.append(_missing(f"datasets.{name}.{key}", path))
+                place, found = f"datasets.{name}.{key}", self._located(name, path)
+                if not found or not all(Path(file).is_file() for file in found):
+                    problems.append(_missing(place, path))
+                elif len(found) > 1 and (key != "path" or dataset.kind == "profiles"):
+                    problems.append(
+                        str(InputError(place, f"{len(found)} files: {listing(found)}", "one file"))
+                    )
         split_file = self.config.splits.file
         if split_file is not None and not Path(split_file).is_file():
             problems.append(_missing("splits.file", split_file))
@@ -177,6 +183,8 @@ def _value_at(content: Mapping[str, Any], path: str) -> Any:
 
 
 def _missing(key: str, path: str) -> str:
+    if Path(path).is_dir():
+        return str(InputError(key, f"a folder, '{path}'", "the path of a file"))
     folder = Path(path).parent
     if not folder.is_dir():
         return str(InputError(key, f"no folder '{folder}'", "the path of an existing file"))

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING
 import anndata
 
 from lgem.files import write_table, write_text
-from lgem.prediction.evaluation import score_models
-from lgem.prediction.metrics import (
-    compare,
-    headline,
-    per_perturbation,
-    shared_perturbations,
-    summarise,
-)
+from lgem.prediction.evaluation import headline, score_models
+from lgem.prediction.metrics import compare, per_perturbation, shared_perturbations, summarise
 from scripts.job import job
 
 if TYPE_CHECKING:

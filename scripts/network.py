@@ -62,7 +62,7 @@ with job(snakemake) as log:
     updates.insert(0, "order", np.arange(1, len(updates) + 1))
     write_table(updates, out.updates)
     statistics = tables.network_statistics(before, after, threshold, conditions)
-    statistics.loc[len(statistics)] = ["shrinkage", shrinkage, shrinkage]
-    write_table(statistics, out.statistics)
+    shrunk = pd.DataFrame([{"metric": "shrinkage", "before": shrinkage, "after": shrinkage}])
+    write_table(pd.concat([statistics, shrunk]), out.statistics)
     write_table(tables.largest_changes(before, after, genes), out.changes)
     write_table(tables.partial_correlation_histogram(before, after, bins=100), out.histogram)

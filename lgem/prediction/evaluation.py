@@ -1,14 +1,25 @@
-"""The table of all scores of a screen: every perturbation asked for is in it, with a status."""
+"""A screen's held-out predictions as a whole: all scores, the result in words, pairs to draw.
+
+Every perturbation asked for is in the table of scores, with a status.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.prediction.metrics import TOP, gene_sets, score_table, top_genes
+from lgem.errors import listing
+from lgem.prediction.metrics import (
+    TOP,
+    bootstrap_interval,
+    gene_sets,
+    per_perturbation,
+    score_table,
+    top_genes,
+)
 from lgem.prediction.model import PREDICTED
 from lgem.screen.io import LEFT_OUT, symbols_of
 from lgem.screen.labels import TargetIndex, genes_of
@@ -21,7 +32,6 @@ ENTRY_TYPES = {
     "status": "object",
     "reason": "object",
 }
-
 PAIR_COLUMNS = ["model", "perturbation", "gene", "predicted_effect", "observed_effect", "is_target"]
 
 
@@ -67,6 +77,62 @@ def measured_targets(index: TargetIndex, perturbation: str) -> list[int]:
     """Return the rows of those targets of a perturbation that are measured."""
     found = [index.find(gene).rows for gene in genes_of(perturbation)]
     return [row for rows in found if rows for row in rows]
+
+
+def headline(
+    metrics: pd.DataFrame,
+    shared: set[str],
+    asked: int,
+    models: Sequence[str],
+    baselines: Sequence[str],
+    draws: int,
+    interval: float,
+    seed: int,
+) -> str:
+    """Return the result in one sentence: the best model against the best baseline, by mean L2.
+
+    Both means, their difference and its interval are over the `shared` perturbations. What scores
+    only some of these is not compared, but named.
+    """
+    scores = per_perturbation(metrics)
+    scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
+    wide = scores.pivot_table(index="perturbation", columns="model", values="value")
+    if not any(model in wide for model in models):
+        why = listing(_reasons(metrics[metrics["model"].isin(models)]))
+        return f"No model could predict any of {asked} perturbations ({why}); baselines are scored."
+    if not shared:
+        return f"No result: none of {asked} perturbations is scored by all models."
+    wide = wide.loc[sorted(shared)]
+    means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
+    model = means[means.index.isin(models)].index[0]
+    baseline = means[means.index.isin(baselines)].index[0]
+    difference = (wide[model] - wide[baseline]).to_numpy()
+    low, high = bootstrap_interval(difference, draws, interval, seed)
+    if high < 0:
+        opening = f"The model {model} beats the best baseline, {baseline}"
+    elif low > 0:
+        opening = f"The baseline {baseline} beats the best model, {model}"
+    else:
+        opening = f"The model {model} and the best baseline, {baseline}, cannot be told apart"
+    level = f"{100 * interval:g} % interval"
+    certainty = f"{level} {low:+.3f} to {high:+.3f}" if len(shared) > 1 else f"no {level} from one"
+    counts = wide.count().reindex([*models, *baselines], fill_value=0)
+    partly = "".join(
+        f" {name} scores {count} of these."
+        for name, count in counts.items()
+        if count < len(shared) and (count or name in models)
+    )
+    return (
+        f"{opening}: held-out L2 {means[model]:.3f} against {means[baseline]:.3f} on the "
+        f"{len(shared)} of {asked} perturbations that all models score "
+        f"(difference {difference.mean():+.3f}, {certainty}).{partly}"
+    )
+
+
+def _reasons(metrics: pd.DataFrame) -> list[str]:
+    """Return why held-out perturbations have no prediction, without the genes' names."""
+    held_out = metrics[metrics["fold"].notna() & (metrics["status"] != PREDICTED)]
+    return sorted(set(held_out["reason"].str.split(":").str[0]))
 
 
 def paired_effects(

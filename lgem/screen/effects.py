@@ -16,7 +16,7 @@ from scipy import linalg, stats
 
 from lgem.errors import InputError, listing
 from lgem.screen.labels import CONTROL
-from lgem.systems import Diagnosis, diagnose, estimable, numerical_rank
+from lgem.systems import Diagnosis, diagnose, estimable
 
 
 @dataclass(frozen=True)
@@ -119,30 +119,33 @@ def estimate_effects(
     usable = [name for name in perturbations if name not in left_out]
     if not usable:
         raise InputError("effects", "no perturbation that can be estimated", "at least one")
-    reduced = _informative(statistics.only(usable), usable, factors)
+    reduced = _informative(statistics.only(usable), factors)
     design = _design(reduced.groups, usable, adjustable(reduced.groups, factors))
-    if not estimable(design)[1 : 1 + len(usable)].all():
-        # With several factors even what is left out may tell batches apart that others need.
+    several = bool(left_out) and len(factors) > 1
+    if several and not estimable(design)[1 : 1 + len(usable)].all():
+        # With several factors even what is left out may tell levels apart that others need.
         reduced, design = statistics, _design(statistics.groups, [*usable, *left_out], factors)
     return _solve(reduced, design, usable, left_out)
 
 
-def _informative(
-    statistics: GroupStatistics, perturbations: Sequence[str], factors: Sequence[str]
-) -> GroupStatistics:
-    """Drop the groups of control that tell nothing of effects, such as those alone in a batch.
+def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupStatistics:
+    """Drop the groups of control that are alone in a batch or another level of a factor.
 
-    A coefficient of their own fits them exactly (leverage 1), so that no other depends on them.
+    The coefficient of the level fits such a group exactly: it tells nothing of effects. Once it
+    is gone, another may be alone.
     """
-    design = _design(statistics.groups, perturbations, factors)
-    basis, singular, _ = linalg.svd(design, full_matrices=False)
-    leverage = np.sum(basis[:, : numerical_rank(singular, design.shape)] ** 2, axis=1)
-    alone = (statistics.groups["perturbation"] == CONTROL).to_numpy() & (leverage > 1 - 1e-9)
-    kept = ~alone | (len(factors) == 0)
+    groups = statistics.groups
+    while True:
+        alone = np.zeros(len(groups), dtype=bool)
+        for factor in factors:
+            alone |= groups.groupby(factor)[factor].transform("size").to_numpy() == 1
+        alone &= (groups["perturbation"] == CONTROL).to_numpy()
+        if not alone.any():
+            break
+        groups = groups[~alone]
+    rows = groups.index.to_numpy()
     return GroupStatistics(
-        statistics.groups[kept].reset_index(drop=True),
-        statistics.mean[kept],
-        statistics.variance[kept],
+        groups.reset_index(drop=True), statistics.mean[rows], statistics.variance[rows]
     )
 
 

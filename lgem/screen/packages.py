@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from lgem.errors import InputError, listing, nearest
@@ -64,25 +65,30 @@ def unpack_member(archive: str, member: str, output: str) -> None:
     InputError
         Where the archive has no such file.
     """
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as wheel:
-            name = _find(wheel.namelist(), member, archive)
-            with wheel.open(name) as source, atomic(output) as temporary:
-                temporary.write_bytes(source.read())
-        return
-    with tarfile.open(archive) as sources:
-        name = _find(sources.getnames(), member, archive)
-        extracted = sources.extractfile(name)
-        if extracted is None:
-            raise InputError(f"{archive}: {member}", "a folder", "a file")
-        with extracted, atomic(output) as temporary:
-            temporary.write_bytes(extracted.read())
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel:
+                name = _find(wheel.namelist(), member, archive)
+                content = wheel.read(name)
+        else:
+            with tarfile.open(archive) as sources:
+                below = {name.partition("/")[2]: name for name in sources.getnames()}
+                name = below[_find([*filter(None, below)], member, archive)]
+                extracted = sources.extractfile(name)
+                if extracted is None:
+                    raise InputError(f"{archive}: {member}", "a folder", "a file")
+                content = extracted.read()
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise InputError(
+            archive, f"an unreadable archive ({error})", "a wheel (zip) or source archive (tar)"
+        ) from None
+    with atomic(output) as temporary:
+        temporary.write_bytes(content)
 
 
 def _find(names: list[str], member: str, archive: str) -> str:
-    for name in names:
-        if name == member or name.partition("/")[2] == member:
-            return name
+    if member in names:
+        return member
     same_folder = [name for name in names if Path(name).parent.name == Path(member).parent.name]
     raise InputError(
         f"{archive}: {member}",

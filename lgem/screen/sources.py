@@ -244,17 +244,19 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
         table = pd.read_csv(
             path, sep=separator, keep_default_na=False, na_values=["", "NA", "nan", "NaN"]
         )
-        first = _texts(path, sep=separator, skiprows=1, usecols=[0])[0] if len(table) else []
+        first = (
+            _texts(path, sep=separator, skiprows=1, usecols=[0])[0] if len(table) else header[:0]
+        )
     except (ValueError, OSError, EOFError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
-    table.columns = pd.Index(header)  # as spelled: pandas numbers doubles
+    table.columns = pd.Index(header.to_numpy())  # as spelled: pandas numbers doubles
     if not isinstance(table.index, pd.RangeIndex):
         # One name fewer in the header than columns: pandas took the first as names.
-        table.index = pd.Index(first)
+        table.index = pd.Index(first.to_numpy())
     elif table.shape[1] > 1 and (named or _holds_names(table)):
-        table = table.iloc[:, 1:].set_axis(pd.Index(first), axis=0)
+        table = table.iloc[:, 1:].set_axis(pd.Index(first.to_numpy()), axis=0)
     else:
         table.index = pd.Index([str(row + 1) for row in range(len(table))])
     return table

@@ -1,7 +1,5 @@
 """Scores, their means with intervals, paired comparisons, and the result in one sentence."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +16,6 @@ from lgem.prediction.metrics import (
     bootstrap_interval,
     compare,
     gene_sets,
-    headline,
     l2,
     pearson_delta,
     per_perturbation,
@@ -27,7 +24,7 @@ from lgem.prediction.metrics import (
     summarise,
     top_genes,
 )
-from lgem.prediction.model import NOT_APPLICABLE, NOT_EMBEDDABLE, PREDICTED
+from lgem.prediction.model import NOT_EMBEDDABLE, PREDICTED
 
 seeds = st.integers(0, 2**32 - 1)
 RESAMPLING = (200, 0.9, 1)
@@ -310,122 +307,3 @@ def test_two_models_are_compared_on_what_both_score():
     [row] = compare(table(scores), list(scores), *RESAMPLING).to_dict("records")
     assert (row["model_a"], row["model_b"], row["n"]) == ("x", "y", 2)
     assert row["difference"] == -2.0
-
-
-BASELINES = ["no_change", "mean", "additive"]
-SENTENCE = re.compile(
-    r"held-out L2 (?P<model>[\d.]+) against (?P<baseline>[\d.]+) on the (?P<n>\d+) of "
-    r"(?P<asked>\d+) perturbations that all models score "
-    r"\(difference (?P<difference>[+-][\d.]+), "
-    r"(?:90 % interval (?P<lower>[+-][\d.]+) to (?P<upper>[+-][\d.]+)|no 90 % interval from one)\)"
-)
-
-
-def result(scores, asked=9):
-    """The sentence, as the workflow makes it."""
-    metrics = table(scores)
-    models = [name for name in scores if name not in BASELINES]
-    comparable = [name for name in scores if name != "additive"]
-    shared = shared_perturbations(per_perturbation(metrics), comparable)
-    return headline(metrics, shared, asked, models, BASELINES, *RESAMPLING)
-
-
-def row(*values):
-    return {f"P{i}": value for i, value in enumerate(values)}
-
-
-@pytest.mark.parametrize(
-    ("model", "opening"),
-    [
-        (row(1, 2, 3, 4), "The model lgem beats the best baseline, mean: "),
-        (row(3, 4, 5, 6), "The baseline mean beats the best model, lgem: "),
-        (row(1, 4, 3, 6), "The model lgem and the best baseline, mean, cannot be told apart: "),
-    ],
-)
-def test_the_headline_says_who_wins_only_where_the_interval_does(model, opening):
-    scores = {"lgem": model, "no_change": row(7, 7, 7, 7), "mean": row(2, 3, 4, 5)}
-    assert result(scores).startswith(opening)
-
-
-def test_the_headline_says_where_no_model_could_predict_and_why():
-    scores = {"lgem": row(None, None), "no_change": row(1, 2), "mean": row(2, 3)}
-    assert result(scores) == (
-        "No model could predict any of 9 perturbations (target not measured); "
-        "baselines are scored."
-    )
-
-
-def test_the_headline_says_where_models_have_no_perturbation_in_common():
-    scores = {"a": row(1, None), "b": row(None, 1), "no_change": row(1, 2), "mean": row(2, 3)}
-    assert result(scores) == "No result: none of 9 perturbations is scored by all models."
-
-
-def test_a_single_perturbation_tells_nothing_apart():
-    sentence = result({"lgem": row(1.0), "no_change": row(5.0), "mean": row(6.0)})
-    assert "cannot be told apart" in sentence
-    assert "on the 1 of 9" in sentence
-    assert sentence.endswith("(difference -4.000, no 90 % interval from one).")
-
-
-def test_a_baseline_that_scores_only_easy_perturbations_is_not_the_best():
-    scores = {
-        "lgem": row(1.0, 1.1, 9.0, 9.1),
-        "no_change": row(2.0, 2.1, 10.0, 10.1),
-        "mean": row(3.0, 3.1, 11.0, 11.1),
-        "additive": {**row(1.5, 1.6), "P2": None, "P3": None},
-    }
-    sentence = result(scores)
-    assert sentence.startswith("The model lgem beats the best baseline, no_change: held-out L2 ")
-    assert sentence.endswith(" additive scores 2 of these.")
-
-
-def test_a_baseline_that_scores_all_shared_perturbations_can_be_the_best():
-    scores = {
-        "lgem": row(3.0, 3.1),
-        "no_change": row(9.0, 9.1),
-        "mean": row(8.0, 8.1),
-        "additive": row(1.0, 1.1),
-    }
-    assert result(scores).startswith("The baseline additive beats the best model, lgem: ")
-
-
-def test_a_model_that_predicts_nothing_is_named_and_does_not_stop_the_comparison():
-    scores = {"a": row(1, 2), "b": row(None, None), "no_change": row(3, 4), "mean": row(5, 6)}
-    sentence = result(scores)
-    assert sentence.startswith("The model a beats the best baseline, no_change: ")
-    assert sentence.endswith(" b scores 0 of these.")
-
-
-missing_scores = st.lists(
-    st.tuples(*[st.one_of(st.none(), st.floats(0.5, 9))] * 2, st.floats(0.5, 9), st.floats(0.5, 9)),
-    min_size=1,
-    max_size=8,
-)
-
-
-@settings(deadline=None, max_examples=150)
-@given(rows=missing_scores, additive=st.lists(st.floats(0.5, 9), max_size=8))
-def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, additive):
-    scores = {
-        name: row(*(values[column] for values in rows))
-        for column, name in enumerate(["a", "b", "no_change", "mean"])
-    }
-    scores["additive"] = row(*additive[: len(rows)])
-    sentence = result(scores)
-    found = SENTENCE.search(sentence)
-    scoring = [m for m in ("a", "b") if any(v is not None for v in scores[m].values())]
-    shared = [p for p in row(*rows) if all(scores[m][p] is not None for m in scoring)]
-    if not scoring or not shared:
-        assert sentence.startswith("No ")
-        return
-    models = {m: np.mean([scores[m][p] for p in shared]) for m in scoring}
-    complete = [b for b in BASELINES if set(shared) <= set(scores[b])]
-    baselines = {b: np.mean([scores[b][p] for p in shared]) for b in complete}
-    assert (int(found["n"]), int(found["asked"])) == (len(shared), 9)
-    for kind, means in (("model", models), ("baseline", baselines)):
-        assert float(found[kind]) == pytest.approx(min(means.values()), abs=6e-4)
-    difference = min(models.values()) - min(baselines.values())
-    assert float(found["difference"]) == pytest.approx(difference, abs=6e-4)
-    if len(shared) > 1:
-        assert float(found["lower"]) <= difference + 6e-4
-        assert float(found["upper"]) >= difference - 6e-4

@@ -131,9 +131,9 @@ def test_fewer_than_two_perturbations_cannot_be_split(screen, scheme):
 @pytest.mark.parametrize("scheme", ["kfold", "leave_one_out"])
 def test_a_fold_without_training_is_refused(scheme):
     # A+B must go with A: nothing is left to learn from.
-    settings = {"scheme": scheme, "folds": 2, "repeats": 1}
-    with pytest.raises(InputError, match="found 0 train and 1 test .*1 excluded.*one of each"):
-        make_splits(["A", "A+B"], settings, 1, None, LABELS)
+    chosen = {"scheme": scheme, "folds": 2, "repeats": 1}
+    with pytest.raises(InputError, match=r"found 0 train and 1 test .*1 excluded.*one of each"):
+        make_splits(["A", "A+B"], chosen, 1, None, LABELS)
 
 
 @pytest.mark.parametrize("scheme", ["kfold", "leave_one_out"])
@@ -173,7 +173,11 @@ def test_folds_of_a_table_keep_their_numbers_and_their_numeric_order():
     rows = [
         (name, where, fold)
         for fold in ("10", "9", "0")
-        for name, where in (("A", "train"), ("C", "test" if fold != "0" else "train"), ("D", "test"))
+        for name, where in (
+            ("A", "train"),
+            ("C", "test" if fold != "0" else "train"),
+            ("D", "test"),
+        )
     ]
     splits = from_rows(rows)
     assert list(dict.fromkeys(splits["fold"])) == [0, 9, 10]
@@ -267,9 +271,11 @@ def test_a_split_table_is_read_as_texts(tmp_path, name, separator):
     assert sets == {(1, 1): {"NA": TRAIN, "7157": TEST}}
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08\x00\xff\xfe\x00", b"a\tb\n1\t2\t3\t4\n1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x1f\x8b\x08\x00\xff\xfe\x00", b"a\tb\n1\t2\t3\t4\n1\n"]
+)
 def test_a_file_that_is_no_table_is_refused(tmp_path, content):
     path = tmp_path / "broken.tsv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="broken.tsv"):
+    with pytest.raises(InputError, match=r"broken\.tsv"):
         from_table(read_split_table(str(path)), SCREEN, LABELS, str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.workflow.running import TINY, Run, succeed, write_config
 
 

@@ -104,11 +104,14 @@ def copy_repository(place: Path) -> Path:
 
 
 def files(folder: Path, suffixes: Iterable[str] = ()) -> dict[str, bytes]:
-    """Return the bytes of every file below a folder, by relative path."""
+    """Return the bytes of every file below a folder, by relative path, but for Snakemake's own."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (not suffixes or path.suffix in suffixes)
+        if path.is_file()
+        and ".snakemake" not in path.relative_to(folder).parts
+        and path.name != ".snakemake_timestamp"
+        and (not suffixes or path.suffix in suffixes)
     }
 
 

@@ -11,6 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
+from lgem.config import BASELINES, load
+from lgem.layout import Layout
+from lgem.screen.labels import LabelRules
 from tests.workflow.running import (
     ROOT,
     SHORT,
@@ -22,10 +26,6 @@ from tests.workflow.running import (
     succeed,
     write_config,
 )
-
-from lgem.config import BASELINES, load
-from lgem.layout import Layout
-from lgem.screen.labels import LabelRules
 
 pytestmark = pytest.mark.workflow
 
@@ -78,7 +78,7 @@ KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
 
 
 def test_nothing_half_written_or_temporary_stays(whole_run):
-    left = [name for name in files(whole_run.folder) if not name.startswith(".snakemake/")]
+    left = files(whole_run.folder)
     assert [name for name in left if re.search(r"(^|/)\.", name)] == []
     assert [name for name in left if re.search(r"work/(sums|control)_", name)] == []
 
@@ -183,12 +183,14 @@ def test_shards_and_the_order_of_cells_change_no_table(whole_run, results, tmp_p
         "reference_network": str(source / "truth_network.tsv"),
     }
     write_config(tmp_path, dataset="tiny", datasets={"tiny": entry}, pseudobulk={"min_cells": 25})
-    tables = [name for name in files(results, {".tsv"}) if not name.startswith(("fig", "work"))]
+    # Everything later is made of these: what is the same here stays the same.
+    tables = ["qc.tsv", "design.tsv", "splits.tsv"]
+    tables += [name for name in files(results, {".tsv"}) if name.startswith("network/")]
     run = succeed(tmp_path, *(f"results/tiny/{name}" for name in tables))
     assert run.jobs["count_shard"] == 5
 
     whole, sharded = (files(place, {".tsv"}) for place in (results, tmp_path / "results" / "tiny"))
-    assert len(tables) > 10
+    assert len(tables) > 6
     assert differing({name: whole[name] for name in sharded}, sharded) == []
     assert set(tables) <= sharded.keys()
     for name in ("pseudobulk", "effects", "control_cells", "predictions/paper"):

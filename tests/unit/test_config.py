@@ -1,0 +1,101 @@
+"""The config: complete defaults, and a merged config that repeats the run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from config_cases import MINIMAL, WHOLE, changed, mine
+
+from lgem import config as module
+from lgem.config import load
+from lgem.explain import Section
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# Defaults
+
+
+def test_every_key_has_a_default_but_those_that_no_one_could_guess():
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    required = {
+        f"{kind.__name__}.{key}"
+        for kind in kinds
+        if issubclass(kind, Section)
+        for key, field in kind.model_fields.items()
+        if field.is_required()
+    }
+    assert required == {"Config.dataset", "Config.datasets", "Model.name"}
+
+
+def test_defaults_satisfy_their_own_checks():
+    written_out = load(MINIMAL).model_dump()
+    assert load(written_out) == load(MINIMAL)
+
+
+def test_the_config_of_the_project_loads_and_runs_the_embedded_default():
+    config = load(yaml.safe_load((ROOT / "config.yaml").read_text("utf-8")))
+    assert config.datasets[config.dataset[0]].simulate is not None
+
+
+def test_the_schema_file_is_what_the_module_prints():
+    command = [sys.executable, "-m", "lgem.config"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    schema = ROOT / "workflow" / "schemas" / "config.schema.json"
+    assert schema.read_text("utf-8") == printed
+
+
+def test_a_simulated_screen_knows_its_own_columns():
+    demo = load(MINIMAL).datasets["demo"]
+    assert (demo.perturbation, demo.control, demo.batch, demo.guide) == (
+        "perturbation", ["non-targeting"], ["batch"], "guide",
+    )  # fmt: skip
+    other = load(changed(MINIMAL, ("datasets", "demo", "batch"), None)).datasets["demo"]
+    assert other.batch is None
+
+
+def test_one_label_may_stand_for_a_list_of_one():
+    one, many = load(mine(control="NT", batch="lane")), load(mine(control=["NT"], batch=["lane"]))
+    assert one == many
+
+
+# The merged config
+
+
+@pytest.mark.parametrize("name", ["demo", "mine", "bulk"])
+def test_the_merged_config_repeats_the_run(name):
+    config = load(WHOLE)
+    merged = yaml.safe_load(yaml.safe_dump(config.of(name)))
+    again = load(merged)
+    assert merged["dataset"] == [name]
+    assert set(merged["datasets"]) == {name}
+    assert again.datasets[name] == config.datasets[name]
+    assert again.of(name) == config.of(name)
+    assert again.digest(name) == config.digest(name)
+
+
+def test_the_digest_covers_what_a_dataset_depends_on_and_nothing_else():
+    digest = load(WHOLE).digest("mine")
+    for path, value in [
+        (("seed",), 2),
+        (("datasets", "mine", "batch"), "lane"),
+        (("pseudobulk",), {"min_cells": 11}),
+        (("models", 1, "dimensions"), 8),
+        (("network",), {"panel": 499}),
+    ]:
+        assert load(changed(WHOLE, path, value)).digest("mine") != digest, path
+    for path, value in [
+        (("dataset",), "mine"),
+        (("datasets", "demo", "simulate"), {"genes": 50}),
+        (("pseudobulk",), {"min_cells": 10}),
+        (("models", 1, "penalty"), 0.1),
+    ]:
+        assert load(changed(WHOLE, path, value)).digest("mine") == digest, path
+
+
+def test_a_config_does_not_change_once_loaded():
+    config = load(MINIMAL)
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3
