@@ -82,6 +82,12 @@ def _is_spelled_as_written(value: str) -> bool:
         return False
 
 
+def write_frame(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table between two stages as Parquet, which keeps the type of every column."""
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
 def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a mapping as indented JSON, in the order of its keys."""
     with atomic(path) as temporary:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lgem.files import read_table, write_arrays, write_h5ad
+from lgem.files import write_arrays, write_h5ad
 from lgem.screen.entry import count_shard
 from scripts.job import job
 
@@ -18,7 +18,7 @@ with job(snakemake) as log:
         snakemake.input.shard,
         snakemake.params.screen,
         cells,
-        groups=len(read_table(snakemake.input.groups)),
+        groups=len(pd.read_parquet(snakemake.input.groups)),
         target_sum=snakemake.params.target_sum,
     )
     write_arrays(snakemake.output.sums, **sums.arrays())

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import atomic, write_table
+from lgem.files import write_frame
 from lgem.screen.cells import plan_cells
 from lgem.screen.entry import cell_rules, describe_shards
 from scripts.job import job
@@ -16,8 +16,7 @@ with job(snakemake) as log:
     shards, genes = describe_shards(list(snakemake.input.shards), screen, rules)
     place = f"{snakemake.input.shards[0]}: obs"
     cells, groups = plan_cells(shards, rules, snakemake.params.seed, place)
-    with atomic(snakemake.output.cells) as temporary:
-        cells.to_parquet(temporary, index=False)
-    write_table(groups, snakemake.output.groups)
-    write_table(genes, snakemake.output.genes)
+    write_frame(cells, snakemake.output.cells)
+    write_frame(groups, snakemake.output.groups)
+    write_frame(genes, snakemake.output.genes)
     log.info("%d cells in %d groups, %d genes", len(cells), len(groups), len(genes))

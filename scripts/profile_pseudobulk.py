@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import atomic, write_h5ad
+from lgem.files import write_frame, write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.entry import cell_rules, group_profiles, read_dataset_profiles
 from lgem.screen.io import pseudobulk_data
@@ -17,8 +17,7 @@ with job(snakemake) as log:
     cells, groups, sums = group_profiles(
         profiles, cell_rules(screen), snakemake.params.seed, snakemake.input.table
     )
-    with atomic(snakemake.output.cells) as temporary:
-        cells.to_parquet(temporary, index=False)
+    write_frame(cells, snakemake.output.cells)
     data = pseudobulk_data(sums, groups, profiles.var, counts=False)
     write_h5ad(data, snakemake.output.pseudobulk, provenance(**snakemake.params.origin))
     log.info("%d profiles in %d groups, %d genes", len(cells), *data.shape)

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import read_arrays, read_table, write_h5ad
+import pandas as pd
+
+from lgem.files import read_arrays, write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.io import pseudobulk_data
 from lgem.screen.pseudobulk import Sums
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
-    genes = read_table(snakemake.input.genes).astype(str).set_index("gene")
-    groups = read_table(snakemake.input.groups)
+    genes = pd.read_parquet(snakemake.input.genes).set_index("gene")
+    groups = pd.read_parquet(snakemake.input.groups)
     sums = Sums.zeros(len(groups), len(genes))
     for path in snakemake.input.sums:
         sums = sums + Sums(**read_arrays(path))

@@ -1,5 +1,7 @@
 """The plan of cells: groups and technical halves that depend on the cells alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +80,7 @@ def test_neither_order_nor_shards_decide_on_groups_and_halves(random, cuts):
     order = list(range(120))
     random.shuffle(order)
     bounds = [0, *sorted(cuts), 120]
-    shards = [obs.iloc[order[a:b]] for a, b in zip(bounds, bounds[1:], strict=False)]
+    shards = [obs.iloc[order[a:b]] for a, b in pairwise(bounds)]
     other_cells, other_groups = plan(shards)
     pd.testing.assert_frame_equal(groups, other_groups)
     columns = ["perturbation", "batch", "group", "half"]

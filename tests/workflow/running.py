@@ -61,9 +61,10 @@ class Run:
 
 
 def write_config(folder: Path, **sections: Any) -> None:
-    """Write a `config.yaml` that is `SHORT` but for the sections given."""
+    """Write a `config.yaml` that is `SHORT` but for the sections given (None: left to default)."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({**SHORT, **sections}, sort_keys=False)
+    given = {key: value for key, value in {**SHORT, **sections}.items() if value is not None}
+    text = yaml.safe_dump(given, sort_keys=False)
     (folder / "config.yaml").write_text(text, "utf-8")
 
 

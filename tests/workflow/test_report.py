@@ -80,6 +80,25 @@ def test_the_report_has_a_category_for_every_part_of_the_chain(report):
         assert category in menu.split()
 
 
+def test_every_table_and_figure_is_in_its_category(whole_run):
+    page = (whole_run.folder / "results" / "tiny" / "report.html").read_text("utf-8")
+    written = re.search(r"var categories = (\{.*?\});\n", page)
+    found = {
+        name: {
+            Path(path).relative_to("results/tiny").as_posix() for path in sum(parts.values(), [])
+        }
+        for name, parts in json.loads(written[1]).items()
+    }
+    assert found.keys() == {"Screen", "Prediction", "Network"}
+    assert {"qc.tsv", "design.tsv", "figures/on_target.png"} <= found["Screen"]
+    scores = {"metrics.tsv", "summary.tsv", "comparisons.tsv", "figures/held_out_error.png"}
+    assert scores <= found["Prediction"]
+    tables = {"updates.tsv", "statistics.tsv", "changes.tsv", "scores.tsv", "network.graphml"}
+    assert {f"network/{name}" for name in tables} <= found["Network"]
+    drawn = (whole_run.folder / "results" / "tiny" / "figures").glob("*.png")
+    assert {f"figures/{path.name}" for path in drawn} <= set.union(*found.values())
+
+
 def test_the_report_asks_the_network_for_nothing_and_has_no_errors(report):
     assert report.requests == []
     assert [line for line in report.messages if KNOWN_WARNING not in line] == []

@@ -26,8 +26,8 @@ rule plan_cells:
         shards=shard_files,
     output:
         cells="results/{dataset}/work/cells.parquet",
-        groups="results/{dataset}/work/groups.tsv",
-        genes="results/{dataset}/work/genes.tsv",
+        groups="results/{dataset}/work/groups.parquet",
+        genes="results/{dataset}/work/genes.parquet",
     log:
         "logs/{dataset}/plan_cells.log",
     benchmark:
@@ -53,7 +53,7 @@ rule count_shard:
     input:
         shard=shard_file,
         cells="results/{dataset}/work/cells.parquet",
-        groups="results/{dataset}/work/groups.tsv",
+        groups="results/{dataset}/work/groups.parquet",
     output:
         sums=temp("results/{dataset}/work/sums_{shard}.npz"),
         control=temp("results/{dataset}/work/control_{shard}.h5ad"),
@@ -81,8 +81,8 @@ rule pseudobulk:
     """Add up the sums of all shards and turn them into means and variances of groups."""
     input:
         sums=per_shard("sums_{shard}.npz"),
-        groups="results/{dataset}/work/groups.tsv",
-        genes="results/{dataset}/work/genes.tsv",
+        groups="results/{dataset}/work/groups.parquet",
+        genes="results/{dataset}/work/genes.parquet",
     output:
         "results/{dataset}/pseudobulk.h5ad",
     log:
@@ -99,7 +99,7 @@ rule pseudobulk:
         origin=origin("pseudobulk.target_sum"),
         core=digest("pseudobulk.py"),
     message:
-        "{wildcards.dataset}: pseudobulk of {input.groups}"
+        "{wildcards.dataset}: pseudobulk"
     script:
         "../../scripts/pseudobulk.py"
 
