@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lgem.figures.prediction import held_out_error
 from lgem.figures.style import save
 from lgem.files import read_table
+from lgem.prediction.metrics import comparable
 from lgem.provenance import provenance
 from scripts.job import job
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
+    metrics, summary = comparable(
+        read_table(snakemake.input.metrics), read_table(snakemake.input.summary)
+    )
     figure, drawn = held_out_error(
-        read_table(snakemake.input.metrics),
-        read_table(snakemake.input.summary),
-        unit=snakemake.params.unit,
-        interval=snakemake.params.interval,
+        metrics, summary, unit=snakemake.params.unit, interval=snakemake.params.interval
     )
     stem = Path(snakemake.output.pdf).with_suffix("")
     save(figure, drawn, stem, provenance(**snakemake.params.origin))

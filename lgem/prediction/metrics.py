@@ -213,3 +213,15 @@ def compare(
                 )
     columns = ["model_a", "model_b", "gene_set", "metric", "n", "difference", "lower", "upper"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def comparable(metrics: pd.DataFrame, summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of both tables that are over the shared perturbations.
+
+    Where models share none, all scores are returned.
+    """
+    models = [str(model) for model in metrics["model"].unique() if model != "additive"]
+    shared = shared_perturbations(per_perturbation(metrics), models)
+    which = SHARED if shared else SCORED
+    chosen = metrics[metrics["perturbation"].isin(shared)] if shared else metrics
+    return chosen, summary[summary["perturbations"] == which].drop(columns="perturbations")

@@ -14,6 +14,7 @@ from lgem.prediction.metrics import (
     SHARED,
     TOP,
     bootstrap_interval,
+    comparable,
     compare,
     gene_sets,
     l2,
@@ -307,3 +308,28 @@ def test_two_models_are_compared_on_what_both_score():
     [row] = compare(table(scores), list(scores), *RESAMPLING).to_dict("records")
     assert (row["model_a"], row["model_b"], row["n"]) == ("x", "y", 2)
     assert row["difference"] == -2.0
+
+
+def test_models_are_drawn_on_the_perturbations_that_all_of_them_score():
+    def row(model, perturbation, value):
+        return {"model": model, "repeat": 1, "fold": 1, "perturbation": perturbation}, value
+
+    entries = [
+        row("a", "X", 1.0),
+        row("a", "Y", np.nan),
+        row("mean", "X", 2.0),
+        row("mean", "Y", 3.0),
+    ]
+    metrics = pd.DataFrame(
+        [{**keys, "gene_set": "top", "metric": "l2", "value": value} for keys, value in entries]
+    )
+    summary = pd.DataFrame(
+        {"model": ["a", "a"], "perturbations": ["scored", "shared"], "n": [1, 1]}
+    )
+    chosen, means = comparable(metrics, summary)
+    assert set(chosen["perturbation"]) == {"X"}
+    assert set(chosen["model"]) == {"a", "mean"}
+    assert len(means) == 1
+    apart = metrics[(metrics["model"] == "a") == (metrics["perturbation"] == "X")]
+    chosen, _ = comparable(apart[apart["value"].notna()], summary)
+    assert len(chosen) == 2

@@ -218,7 +218,8 @@ def test_additive_says_why_it_does_not_apply(perturbation, reason):
     assert (answer.effect, answer.status, answer.reason) == (None, NOT_APPLICABLE, reason)
 
 
-def test_a_double_alone_teaches_additive_nothing():
+def test_additive_learns_from_single_perturbations_alone():
+    assert sorted(Additive.fit(training()).singles) == sorted([*SINGLES, *UNMEASURED])
     answer = predict(Additive.fit(training(["G3+G8", "G3+G11"])), "G3+G8")
     assert (answer.status, answer.reason) == (NOT_APPLICABLE, "not seen alone in training: G3, G8")
 

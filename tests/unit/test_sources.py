@@ -243,7 +243,11 @@ def test_a_gene_without_a_symbol_keeps_its_identifier(tmp_path):
 
 
 def test_shards_of_other_genes_are_told(tmp_path, path):
-    fewer, other, turned = make_screen()[:, :-1], make_screen(), make_screen()[:, ::-1]
+    fewer, other, turned = (
+        make_screen()[:, :-1].copy(),
+        make_screen(),
+        make_screen()[:, ::-1].copy(),
+    )
     other.var_names = [*other.var_names[:-1], "gX"]
     messages = []
     for number, shard in enumerate((fewer, other, turned)):

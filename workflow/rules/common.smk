@@ -96,6 +96,13 @@ def table_files(wildcards):
     return LAYOUT.tables(wildcards.dataset)
 
 
+def checked_profiles(wildcards):
+    """Return what is made of profiles that are in order: a problem with them is told once."""
+    if not LAYOUT.is_perturbed(wildcards.dataset):
+        return []
+    return f"results/{wildcards.dataset}/pseudobulk.h5ad"
+
+
 def per_shard(name):
     """Return an input function that names one file per shard of a dataset."""
 

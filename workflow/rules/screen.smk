@@ -164,6 +164,7 @@ rule panel_profiles:
     """Keep the network's panel of genes of all profiles."""
     input:
         unpack(table_files),
+        checked=checked_profiles,
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
