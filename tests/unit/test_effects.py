@@ -150,6 +150,19 @@ def test_a_batch_with_control_alone_says_nothing_of_effects():
     assert found.diagnosis.full_column_rank
 
 
+@pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")
+def test_batches_that_determine_the_sex_leave_the_effects_as_they_are():
+    layout = {
+        key: count for key, count in layout_of(11).items() if (key[1] == "b0") == (key[2] == "f")
+    }
+    cells = make_cells(layout)
+    found = estimate_effects(pooled(cells), ["batch", "sex"])
+    assert found.left_out == {}
+    assert not found.diagnosis.full_column_rank
+    assert_equals_cells(found, cells, ["batch", "sex"])
+    assert_equals_cells(found, cells, ["batch"])
+
+
 def test_control_tells_batch_and_sex_apart_where_perturbed_cells_do_not():
     # A is measured in one stratum, which holds no control: three others connect it.
     layout = {

@@ -27,6 +27,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_the_order_of_shards_is_that_of_their_names(tmp_path):
+    names = [f"lane_{number:02d}.h5ad" for number in range(40)]
+    for name in sorted(names, key=hash):
+        (tmp_path / name).touch()
+    found = layout({"path": f"{tmp_path}/*.h5ad", **CELLS})
+    assert found.shards("d") == [f"{tmp_path}/{name}" for name in names]
+
+
 def test_shards_of_a_glob_come_sorted_wherever_they_lie(folder):
     expected = ["lanes/lane_1.h5ad", "lanes/lane_2.h5ad"]
     assert layout({"path": "lanes/*.h5ad", **CELLS}).shards("d") == expected

@@ -15,7 +15,7 @@ from lgem.screen.entry import (
     panel_profiles,
     read_dataset_profiles,
 )
-from lgem.screen.io import read_profiles
+from lgem.screen.io import Profiles, read_profiles
 from lgem.screen.sources import read_any_table
 
 
@@ -221,7 +221,7 @@ def bulk(tmp_path):
     rng = np.random.default_rng(0)
     labels = ["NT", "A", "NT", "B", "A", "B", "NT", "x"]
     values = rng.normal(5, 2, (8, 5))
-    values[:, 4] = 0.1  # constant, though its mean may round
+    values[:, 4] = 0.1
     frame = pd.DataFrame(values, index=labels, columns=["A", "g1", "g2", "B", "flat"])
     frame.to_csv(tmp_path / "bulk.csv")
     entry = {**ENTRY, "perturbation": "index", "batch": None, "control": ["NT", "x"]}
@@ -238,6 +238,7 @@ def test_sample_names_may_be_the_labels_of_replicates(bulk):
     assert cells["group"].tolist() == [2, 0, 2, 1, 0, 1, 2, 2]
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_the_panel_of_profiles_is_targets_then_variance_and_never_a_constant(bulk):
     entry, profiles, frame = bulk
     assert list(panel_profiles(profiles, entry, 2).var_names) == ["A", "B"]
@@ -246,3 +247,16 @@ def test_the_panel_of_profiles_is_targets_then_variance_and_never_a_constant(bul
     np.testing.assert_allclose(everything.X, frame[["A", "g1", "g2", "B"]])
     free = panel_profiles(profiles, {**entry, "perturbation": None}, 1)
     assert list(free.var_names) == [frame.var().idxmax()]
+
+
+def test_equal_values_do_not_vary_though_their_variance_may_round_to_more_than_zero(bulk):
+    entry, profiles, _ = bulk
+    for value in np.linspace(0.1, 1, 200):
+        values = profiles.values.copy()
+        values[:, 4] = value
+        if values.var(axis=0, ddof=1)[4] > 0:
+            break
+    assert values.var(axis=0, ddof=1)[4] > 0
+    free = {**entry, "perturbation": None}
+    flat = Profiles(values, profiles.obs.reset_index(drop=True), profiles.var)
+    assert list(panel_profiles(flat, free, 5).var_names) == ["A", "g1", "g2", "B"]

@@ -141,3 +141,11 @@ def test_estimable_coefficients_are_those_that_every_solution_agrees_on():
     other = first + np.array([0, 5.0, -5.0, 0])
     np.testing.assert_allclose(A @ first, A @ other)
     np.testing.assert_array_equal(estimable(A), np.isclose(first, other))
+
+
+def test_columns_that_nearly_depend_are_independent_and_the_condition_says_so():
+    near = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-12]])
+    found = diagnose(near, np.array([1.0, 2.0]))
+    assert (found.rank, found.verdict) == (2, "unique")
+    assert found.condition == pytest.approx(4e12, rel=1e-3)
+    assert diagnose(np.array([[1.0, 1.0], [1.0, 1.0 + 2e-16]])).rank == 1

@@ -26,6 +26,7 @@ from tests.workflow.screens import CELLS, CONTROL, GENES, PERTURBATIONS, cells_o
 
 pytestmark = pytest.mark.workflow
 
+PATHS = ("path", "metadata", "reference_network")
 PROFILES = {**CELLS, "kind": "profiles", "metadata": "metadata.tsv"}
 
 
@@ -371,9 +372,6 @@ def in_folder(entry: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a dataset's entry with its files in the dataset's own folder."""
     paths = {key: f"{name}/{entry[key]}" for key in PATHS if key in entry}
     return {**entry, **paths}
-
-
-PATHS = ("path", "metadata", "reference_network")
 
 
 @pytest.fixture(scope="module")
