@@ -26,7 +26,7 @@ SIMULATED_COLUMNS = {
 }
 # Columns of the tables of cells and groups, beside which covariates stand.
 RESERVED = (
-    *("shard", "cell", "perturbation", "batch", "guide", "size_factor", "group", "half"),
+    *("shard", "cell", "asked", "perturbation", "batch", "guide", "size_factor", "group", "half"),
     *("n_cells", "n_half_1", "n_half_2"),
 )
 BASELINES = ("no_change", "mean", "additive")
@@ -206,6 +206,8 @@ class Dataset(Section):
                 f"no column called {listing(taken)}, which results use: rename it, or list it "
                 "under batch"
             )
+        elif len(set(listed)) < len(listed):
+            found["covariates"] = "every column once"
         return found
 
 
@@ -291,6 +293,9 @@ class Network(Section):
 
     panel: Annotated[int, Field(ge=2)] = Field(
         500, description="genes: the measured targets, then the most variable in control"
+    )
+    min_detected: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.002, description="share of control cells in which a gene of the panel must be detected"
     )
     estimator: Literal["ledoit_wolf"] = "ledoit_wolf"
     threshold: Fraction = Field(0.15, description="|partial correlation| of a strong edge")

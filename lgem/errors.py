@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -27,6 +28,16 @@ class InputError(ValueError):
     def __init__(self, place: str, found: str, expected: str, nearest: str | None = None) -> None:
         hint = f"; did you mean '{nearest}'?" if nearest else ""
         super().__init__(f"{place}: found {found}; expected {expected}{hint}")
+
+
+@contextmanager
+def about(place: str) -> Iterator[None]:
+    """Say before the place of an InputError from the block where that place is."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (f"{place}: {error}",)
+        raise
 
 
 def nearest(word: object, choices: Iterable[object]) -> str | None:

@@ -142,7 +142,9 @@ class Layout:
             *("qc.tsv", "qc.json", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
             *("comparisons.tsv", "headline.txt"),
         ]
-        network = ["updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"]
+        network = [
+            *("strongest.tsv", "updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"),
+        ]
         if self.reference_network(name):
             network += ["scores.tsv", "headline.txt"]
         return [

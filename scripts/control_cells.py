@@ -19,9 +19,9 @@ with job(snakemake) as log:
     parts = [anndata.read_h5ad(path) for path in snakemake.input.shards]
     cells = in_fixed_order(anndata.concat(parts))
     sc.pp.calculate_qc_metrics(cells, percent_top=None, log1p=False, inplace=True)
-    panel = panel_of(pseudobulk, snakemake.params.panel)
+    panel = panel_of(pseudobulk, snakemake.params.panel, snakemake.params.min_detected)
     cells = cells[:, panel].copy()
     cells.var = pseudobulk.var.iloc[panel]
     cells.uns["target_sum"] = snakemake.params.target_sum
     write_h5ad(cells, snakemake.output[0], provenance(**snakemake.params.origin))
-    log.info("%d control cells, %d genes of the panel", *cells.shape)
+    log.info("%d control cells; %d of %d genes in the panel", *cells.shape, pseudobulk.n_vars)

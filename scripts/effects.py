@@ -9,6 +9,7 @@ from lgem.files import read_table, write_h5ad, write_table
 from lgem.provenance import provenance
 from lgem.screen.effects import design_report, design_row, effects_of_screen
 from lgem.screen.io import effects_data, group_statistics
+from lgem.screen.qc import LEFT_OUT
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ with job(snakemake) as log:
     qc = read_table(snakemake.input.qc)
     screen = snakemake.params.screen
     statistics = group_statistics(pseudobulk)
-    kept = qc.loc[qc["status"] == "kept", "perturbation"].astype(str)
+    kept = qc.loc[qc["status"] != LEFT_OUT, "perturbation"].astype(str)
     effects, factors = effects_of_screen(
         statistics.only(list(kept)),
         ["batch", *screen["covariates"]],

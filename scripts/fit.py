@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 
+from lgem.errors import about
 from lgem.files import read_table, write_arrays, write_json
 from lgem.prediction.folds import fold_name, folds, training_set
 from lgem.prediction.model import fit_predictor
@@ -24,10 +25,12 @@ with job(snakemake) as log:
     model = snakemake.params.model
     for fold in folds(read_table(snakemake.input.splits)):
         training, dropped = training_set(statistics, targets, fold.train, factors)
-        predictor = fit_predictor(model["kind"], training, model["settings"])
+        with about(f"models: {snakemake.wildcards.model}"):
+            predictor = fit_predictor(model["kind"], training, model["settings"])
         stem = Path(snakemake.output[0]) / fold_name(fold)
         write_arrays(stem.with_suffix(".npz"), **predictor.arrays())
         content = {**model, "training": list(training.perturbations), "not_estimable": dropped}
         content["provenance"] = provenance(**snakemake.params.origin)
         write_json(content, stem.with_suffix(".json"))
-        log.info("%s: %d training perturbations", fold_name(fold), len(training.perturbations))
+        for name, reason in dropped.items():
+            log.info("%s: %s is not in training: %s", fold_name(fold), name, reason)

@@ -29,7 +29,9 @@ with job(snakemake) as log:
     covariance, shrinkage = ledoit_wolf(panel.values)
     theta = DensePrecision(covariance, snakemake.params.seed)
     first = theta.precision
-    log.info("%s, shrinkage %.3f", panel.counts, shrinkage)
+    log.info("%d cells, %d genes, shrinkage %.3f", *panel.values.shape, shrinkage)
+    if shrinkage > 0.99:
+        log.warning("shrinkage near 1: too few cells to tell partial correlations from none")
 
     nodes = cells.var[panel.genes_kept]
     genes = nodes.index.astype(str).to_list()
@@ -56,7 +58,10 @@ with job(snakemake) as log:
         before=first,
         after=theta.precision,
     )
+    edges = tables.with_symbols(edges, nodes.get("symbol"))
+    changes = tables.with_symbols(tables.largest_changes(before, after, genes), nodes.get("symbol"))
     tables.write_edges(edges, out.edges, origin)
+    write_table(edges.head(100), out.strongest)
     tables.write_graphml(tables.graph(edges, nodes), out.graph)
     updates = pd.DataFrame(records, columns=[field.name for field in fields(UpdateRecord)])
     updates.insert(0, "order", np.arange(1, len(updates) + 1))
@@ -64,5 +69,5 @@ with job(snakemake) as log:
     statistics = tables.network_statistics(before, after, threshold, conditions)
     shrunk = pd.DataFrame([{"metric": "shrinkage", "before": shrinkage, "after": shrinkage}])
     write_table(pd.concat([statistics, shrunk]), out.statistics)
-    write_table(tables.largest_changes(before, after, genes), out.changes)
+    write_table(changes, out.changes)
     write_table(tables.partial_correlation_histogram(before, after, bins=100), out.histogram)

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     screen = snakemake.params.screen
     profiles = read_dataset_profiles(dict(snakemake.input.items()), screen)
-    cells, groups, sums = group_profiles(
-        profiles, cell_rules(screen), snakemake.params.seed, snakemake.input.table
-    )
+    place = snakemake.input.get("metadata", snakemake.input.table)
+    cells, groups, sums = group_profiles(profiles, cell_rules(screen), snakemake.params.seed, place)
     write_frame(cells, snakemake.output.cells)
     data = pseudobulk_data(sums, groups, profiles.var, counts=False)
     write_h5ad(data, snakemake.output.pseudobulk, provenance(**snakemake.params.origin))

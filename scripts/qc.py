@@ -7,9 +7,10 @@ import pandas as pd
 
 from lgem.files import write_json, write_table
 from lgem.provenance import provenance
+from lgem.screen.effects import factors_used, not_estimable
 from lgem.screen.io import group_statistics, symbols_of
 from lgem.screen.labels import TargetIndex
-from lgem.screen.qc import perturbation_table, screen_summary
+from lgem.screen.qc import KEPT, mark_not_estimable, perturbation_table, screen_summary
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     cells = pd.read_parquet(snakemake.input.cells)
     pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
-    counts = snakemake.params.kind == "cells"
+    screen = snakemake.params.screen
+    counts = screen["kind"] == "cells"
+    statistics = group_statistics(pseudobulk)
     table = perturbation_table(
         cells,
-        group_statistics(pseudobulk),
+        statistics,
         TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var)),
         snakemake.params.min_cells if counts else 1,
         counts=counts,
     )
+    kept = statistics.only(list(table.loc[table["status"] == KEPT, "perturbation"]))
+    factors = factors_used(kept, ["batch", *screen["covariates"]], snakemake.params.adjust_batch)
+    table = mark_not_estimable(table, not_estimable(kept, factors))
     summary = screen_summary(cells, table)
     network = anndata.read_h5ad(snakemake.input.control).obs
     if counts:

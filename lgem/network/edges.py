@@ -102,6 +102,16 @@ def edge_table(
     return edges
 
 
+def with_symbols(pairs: pd.DataFrame, symbols: pd.Series | None) -> pd.DataFrame:
+    """Add symbol_a and symbol_b to a table of pairs, where genes have symbols (by gene)."""
+    if symbols is None:
+        return pairs
+    spelled = symbols.astype(str)
+    return pairs.assign(
+        symbol_a=pairs["gene_a"].map(spelled), symbol_b=pairs["gene_b"].map(spelled)
+    )
+
+
 def largest_changes(
     before: np.ndarray, after: np.ndarray, genes: Sequence[str], n: int = 20
 ) -> pd.DataFrame:

@@ -229,8 +229,8 @@ def headline(scores: pd.DataFrame, genes: Sequence[str], edges: pd.DataFrame) ->
     value = scores.set_index("metric")
     ratio = value.loc["aupr_ratio"]
     return (
-        f"The network of {len(genes)} genes finds {len(edges)} known edges with average precision "
-        f"{value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} × chance "
+        f"Against {len(edges)} known edges the network of {len(genes)} genes has an average "
+        f"precision of {value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} × chance "
         f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
     )
 

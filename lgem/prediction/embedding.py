@@ -58,7 +58,7 @@ def choose_dimensions(asked: int | None, expression: np.ndarray, preferred: int 
     if asked > most:
         genes, samples = expression.shape
         raise InputError(
-            "models: dimensions",
+            "dimensions",
             f"{asked}",
             f"at most {most} ({genes} genes, {samples} training profiles with control), or auto",
         )

@@ -118,15 +118,23 @@ def headline(
     certainty = f"{level} {low:+.3f} to {high:+.3f}" if len(shared) > 1 else f"no {level} from one"
     counts = wide.count().reindex([*models, *baselines], fill_value=0)
     partly = "".join(
-        f" {name} scores {count} of these."
-        for name, count in counts.items()
+        f" {name} scores {count} of these{_there(wide, name, model)}."
+        for name, count in zip(map(str, counts.index), counts, strict=True)
         if count < len(shared) and (count or name in models)
     )
     return (
-        f"{opening}: held-out L2 {means[model]:.3f} against {means[baseline]:.3f} on the "
-        f"{len(shared)} of {asked} perturbations that all models score "
+        f"{opening}: held-out L2 {means[model]:.3f} for {model}, {means[baseline]:.3f} for "
+        f"{baseline}, on the {len(shared)} of {asked} perturbations that all models score "
         f"(difference {difference.mean():+.3f}, {certainty}).{partly}"
     )
+
+
+def _there(wide: pd.DataFrame, name: str, model: str) -> str:
+    """Say how a model that scores only some perturbations and the best one compare on these."""
+    both = wide[[name, model]].dropna() if name in wide else wide[:0]
+    if both.empty:
+        return ""
+    return f": {both[name].mean():.3f} there against {both[model].mean():.3f} for {model}"
 
 
 def _reasons(metrics: pd.DataFrame) -> list[str]:

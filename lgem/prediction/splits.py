@@ -84,6 +84,8 @@ def from_table(
                 f"columns perturbation, set[, fold]; there are: {listing(table.columns)}",
                 nearest(column, table.columns),
             )
+    if table.empty:
+        raise InputError(place, "no rows", "a row per perturbation: its name, train or test")
     chosen = pd.DataFrame(
         {
             "perturbation": [labels.parse(str(raw)) for raw in table["perturbation"]],

@@ -7,20 +7,23 @@ counted as independent jobs and still share groups and technical halves.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing
-from lgem.screen.labels import CONTROL, LabelRules, cells_kept, normalise
-from lgem.screen.sources import joined, require_columns
+from lgem.errors import InputError, listing, nearest
+from lgem.screen.labels import CONTROL, LabelRules, normalise
+from lgem.screen.sources import as_text, joined, require_columns
 
 NO_GROUP = -1
 # What is known of a cell before all shards are read; no column of a user's is called so.
-RAW_LABEL, KEPT = "lgem raw label", "lgem kept"
+RAW_LABEL, KEPT_BY = "lgem raw label", "lgem keep: "
 # What a cell table holds besides the covariates.
-COLUMNS = ("shard", "cell", "perturbation", "batch", "guide", "size_factor", "group", "half")
+COLUMNS = (
+    *("shard", "cell", "asked", "perturbation", "batch", "guide", "size_factor", "group", "half"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,34 +39,36 @@ class CellRules:
     size_factor: str | None = None
 
     @property
-    def columns(self) -> list[str]:
-        """The obs columns that must be there."""
-        optional = [self.guide, self.size_factor]
-        return [
-            *([] if self.perturbation == "index" else [self.perturbation]),
-            *self.keep,
-            *self.batch,
-            *self.covariates,
-            *(column for column in optional if column),
-        ]
+    def columns(self) -> dict[str, list[str]]:
+        """The obs columns that must be there, by the config key that names them."""
+        return {
+            "perturbation": [] if self.perturbation == "index" else [self.perturbation],
+            "keep": list(self.keep),
+            "batch": list(self.batch),
+            "covariates": list(self.covariates),
+            "guide": [self.guide] if self.guide else [],
+            "size_factor": [self.size_factor] if self.size_factor else [],
+        }
 
 
 def describe_cells(obs: pd.DataFrame, rules: CellRules, place: str) -> pd.DataFrame:
     """Return what the plan needs to know of the cells of one shard (raw label, not yet read)."""
-    require_columns(obs, rules.columns, place)
-    label = (
+    for key, columns in rules.columns.items():
+        require_columns(obs, columns, f"{place}: {key}")
+    label = as_text(
         obs.index.to_series() if rules.perturbation == "index" else obs[rules.perturbation]
-    ).astype("string")
+    )
     cells = pd.DataFrame(
         {
             "cell": obs.index.astype(str).to_numpy(),
             RAW_LABEL: label.astype(object).to_numpy(),
-            KEPT: cells_kept(obs, rules.keep),
             "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else "-",
             "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else "-",
             "size_factor": _size_factors(obs, rules.size_factor, place),
         }
     )
+    for column in rules.keep:
+        cells[KEPT_BY + column] = as_text(obs[column]).astype(object).to_numpy()
     for covariate in rules.covariates:
         cells[covariate] = joined(obs, [covariate], place).to_numpy()
     return cells
@@ -99,8 +104,9 @@ def plan_cells(
     Returns
     -------
     cells, groups
-        One row per cell in the order of the shards (`COLUMNS` and the covariates; ``group`` is -1
-        and ``perturbation`` missing for cells that carry none), and one row per group:
+        One row per cell in the order of the shards (`COLUMNS` and the covariates; ``asked`` is the
+        perturbation of its label, ``perturbation`` the same where `keep` keeps the cell; ``group``
+        is -1 for cells without one), and one row per group:
         perturbation × batch × covariates, sorted, with ``n_cells``, ``n_half_1``, ``n_half_2``.
 
     Raises
@@ -110,9 +116,9 @@ def plan_cells(
     """
     cells = pd.concat(shards, ignore_index=True)
     cells.insert(0, "shard", np.repeat(np.arange(len(shards)), [len(shard) for shard in shards]))
-    perturbation = normalise(cells.pop(RAW_LABEL), rules.labels, place)
-    kept = cells.pop(KEPT).to_numpy(dtype=bool)
-    cells["perturbation"] = perturbation.where(pd.Series(kept), np.nan)
+    cells["asked"] = normalise(cells.pop(RAW_LABEL), rules.labels, place)
+    kept = pd.Series(cells_kept(cells, rules.keep, place))
+    cells["perturbation"] = cells["asked"].where(kept, np.nan)
     _require_perturbations(cells["perturbation"], place)
 
     keys = ["perturbation", "batch", *rules.covariates]
@@ -127,6 +133,30 @@ def plan_cells(
     for half in (1, 2):
         groups[f"n_half_{half}"] = _count(cells, groups, cells["half"] == half)
     return cells[[*COLUMNS, *rules.covariates]], groups.drop(columns="group")
+
+
+def cells_kept(cells: pd.DataFrame, keep: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
+    """Return which cells hold one of the wanted values in every column of `keep`.
+
+    Raises
+    ------
+    InputError
+        Where no cell holds a wanted value.
+    """
+    kept = np.ones(len(cells), dtype=bool)
+    for column, wanted in keep.items():
+        values = cells[KEPT_BY + column]
+        there = sorted(values.dropna().unique())
+        for value in wanted:
+            if value not in there:
+                raise InputError(
+                    f"{place}: keep: column '{column}'",
+                    f"no cell with '{value}'",
+                    f"values that are there: {listing(there)}",
+                    nearest(value, there),
+                )
+        kept &= values.isin(list(wanted)).to_numpy()
+    return kept
 
 
 def _require_perturbations(perturbation: pd.Series, place: str) -> None:

@@ -102,14 +102,14 @@ def estimate_effects(
     InputError
         Where `stop` is set and an effect cannot be estimated, or none can.
     """
-    perturbations = sorted(set(statistics.groups["perturbation"]) - {CONTROL})
-    design = _design(statistics.groups, perturbations, factors)
-    found = estimable(design)[1 : 1 + len(perturbations)]
-    left_out = {
-        name: f"not connected with control through {' and '.join(factors)}"
-        for name, known in zip(perturbations, found, strict=True)
-        if not known
-    }
+    perturbations = _perturbations(statistics)
+    if not perturbations:
+        raise InputError(
+            "effects",
+            "no perturbation with enough cells",
+            "some with at least pseudobulk.min_cells; see qc.tsv",
+        )
+    left_out = not_estimable(statistics, factors)
     if left_out and stop:
         raise InputError(
             "effects under adjust_batch: true",
@@ -118,7 +118,12 @@ def estimate_effects(
         )
     usable = [name for name in perturbations if name not in left_out]
     if not usable:
-        raise InputError("effects", "no perturbation that can be estimated", "at least one")
+        raise InputError(
+            "effects",
+            f"no perturbation that can be estimated: all {len(perturbations)} are "
+            f"{next(iter(left_out.values()))}",
+            f"some that share {' and '.join(factors)} with control, or adjust_batch: false",
+        )
     reduced = _informative(statistics.only(usable), factors)
     design = _design(reduced.groups, usable, adjustable(reduced.groups, factors))
     several = bool(left_out) and len(factors) > 1
@@ -126,6 +131,19 @@ def estimate_effects(
         # With several factors even what is left out may tell levels apart that others need.
         reduced, design = statistics, _design(statistics.groups, [*usable, *left_out], factors)
     return _solve(reduced, design, usable, left_out)
+
+
+def not_estimable(statistics: GroupStatistics, factors: Sequence[str]) -> dict[str, str]:
+    """Return the perturbations that the design cannot estimate, with the reason."""
+    perturbations = _perturbations(statistics)
+    design = _design(statistics.groups, perturbations, factors)
+    found = estimable(design)[1 : 1 + len(perturbations)]
+    reason = f"not connected with control through {' and '.join(factors)}"
+    return {name: reason for name, known in zip(perturbations, found, strict=True) if not known}
+
+
+def _perturbations(statistics: GroupStatistics) -> list[str]:
+    return sorted(set(statistics.groups["perturbation"]) - {CONTROL})
 
 
 def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupStatistics:
@@ -199,8 +217,15 @@ def effects_of_screen(
         ``"auto"``: adjust and leave out what cannot be estimated; True: stop instead; False: do
         not adjust.
     """
-    used = [] if adjust is False else adjustable(statistics.groups, factors)
+    used = factors_used(statistics, factors, adjust)
     return estimate_effects(statistics, used, stop=adjust is True), used
+
+
+def factors_used(
+    statistics: GroupStatistics, factors: Sequence[str], adjust: str | bool
+) -> list[str]:
+    """Return the factors that effects are adjusted for under config's ``adjust_batch``."""
+    return [] if adjust is False else adjustable(statistics.groups, factors)
 
 
 def design_row(effects: Effects, factors: Sequence[str]) -> dict[str, object]:

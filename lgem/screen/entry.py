@@ -14,8 +14,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from lgem.errors import InputError
-from lgem.screen.cells import KEPT, RAW_LABEL, CellRules, describe_cells, plan_cells
+from lgem.errors import InputError, listing
+from lgem.screen.cells import (
+    RAW_LABEL,
+    CellRules,
+    cells_kept,
+    describe_cells,
+    plan_cells,
+)
 from lgem.screen.io import (
     Profiles,
     gene_symbols,
@@ -60,14 +66,17 @@ def describe_shards(
         What `plan_cells` needs of the cells of each shard, and the genes to count: gene[, symbol].
     """
     shards = []
-    first: pd.Index | None = None
+    first: list[pd.Index] = []
     genes = pd.DataFrame()
     for path in paths:
         obs, var = read_shard_annotation(path)
         shards.append(describe_cells(obs, rules, f"{path}: obs"))
-        if first is None:
-            first, genes = var.index, counted_genes(var, screen, path)[0]
-        check_same_genes(path, var.index, paths[0], first)
+        symbols = gene_symbols(var, screen["gene_symbols"], path)
+        names = [var.index, *([] if symbols is None else [pd.Index(symbols)])]
+        if not first:
+            first, genes = names, counted_genes(var, screen, path)[0]
+        for mine, others in zip(names, first, strict=True):
+            check_same_genes(path, mine, paths[0], others)
         with open_h5ad(path) as handle:
             matrix = count_matrix(handle, screen["layer"])
             if matrix.shape != (len(obs), len(var)):
@@ -84,6 +93,13 @@ def counted_genes(
     """Return the genes to count (gene[, symbol]) and the map that sums duplicates, if any."""
     symbols = gene_symbols(var, screen["gene_symbols"], path)
     names, merged = merge_genes(var.index.astype(str), symbols, screen["duplicates"], path)
+    unprintable = [name for name in names.astype(str) if not name.isprintable() or not name.strip()]
+    if unprintable:
+        raise InputError(
+            f"{path}: genes",
+            f"the gene name {unprintable[0]!r}",
+            "letters, digits and signs, not blank",
+        )
     genes = pd.DataFrame({"gene": names.astype(str)})
     if symbols is not None and merged is None:
         genes["symbol"] = symbols.to_numpy()
@@ -128,14 +144,19 @@ def count_shard(
     )
 
 
-def panel_of(pseudobulk: anndata.AnnData, size: int) -> np.ndarray:
-    """Return the rows of the network's panel, chosen by variance in control and by targets."""
+def panel_of(pseudobulk: anndata.AnnData, size: int, min_detected: float) -> np.ndarray:
+    """Return the rows of the network's panel, chosen by variance in control and by targets.
+
+    Genes detected in a smaller share of control cells than `min_detected` are left out.
+    """
     statistics = group_statistics(pseudobulk)
     is_control = (statistics.groups["perturbation"] == CONTROL).to_numpy()
     n = statistics.groups.loc[is_control, "n_cells"].to_numpy()
     variance = within_variance(statistics.variance[is_control], n)
     index = TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var))
-    return choose_panel(variance, _targets(index, statistics.groups["perturbation"]), size)
+    detected = np.asarray(pseudobulk.layers["detected"])[is_control].sum(axis=0) / n.sum()
+    targets = _targets(index, statistics.groups["perturbation"])
+    return choose_panel(variance, targets, size, detected >= min_detected)
 
 
 def _targets(index: TargetIndex, perturbations: pd.Series) -> list[int]:
@@ -159,6 +180,13 @@ def read_dataset_profiles(tables: Mapping[str, str], screen: Entry) -> Profiles:
         screen["layer"],
     )
     genes, _ = counted_genes(profiles.var, screen, tables["table"])
+    samples = profiles.obs.index
+    if "metadata" in tables and screen["perturbation"] != "index" and not samples.is_unique:
+        raise InputError(
+            tables["table"],
+            f"more than one sample called {listing(samples[samples.duplicated()].unique())}",
+            "a name of its own for every sample, to find it in the metadata",
+        )
     return Profiles(profiles.values, profiles.obs, genes.set_index("gene"))
 
 
@@ -180,7 +208,8 @@ def panel_profiles(profiles: Profiles, screen: Entry, size: int) -> anndata.AnnD
         rules = cell_rules(screen)
         cells = describe_cells(profiles.obs, rules, "profiles")
         index = TargetIndex(list(profiles.var.index), symbols_of(profiles.var))
-        labels = cells.loc[cells[KEPT], RAW_LABEL].dropna().map(rules.labels.parse).dropna()
+        kept = cells_kept(cells, rules.keep, "profiles")
+        labels = cells.loc[kept, RAW_LABEL].dropna().map(rules.labels.parse).dropna()
         targets = _targets(index, labels)
     # The variance of equal values may round to a little more than zero.
     varies = np.ptp(profiles.values, axis=0) > 0

@@ -60,10 +60,12 @@ def read_profiles(
         table = read_any_table(metadata, named=True)
         missing = obs.index.difference(table.index)
         if len(missing):
+            turned = var.index.isin(table.index).any()
             raise InputError(
                 metadata,
                 f"no row for {len(missing)} samples: {listing(missing)}",
-                "a row for every sample, in its first column the name",
+                "a row for every sample, in its first column the name"
+                + ("; it has rows for what are taken for genes: see orientation" if turned else ""),
             )
         obs = _with_columns(obs, table, metadata)
     if gene_metadata is not None:

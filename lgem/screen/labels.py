@@ -7,7 +7,7 @@ perturbation, ``A+ctrl`` is ``A`` where config names ``ctrl`` as control. Nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,12 @@ class LabelRules:
     def check(self, raw: str, place: str) -> None:
         """Raise an InputError where the normal form of a raw label would be misread."""
         for gene in sorted(self._parts(raw) - set(self.control)):
+            if not gene.isprintable():
+                raise InputError(
+                    f"{place}: label {raw!r}",
+                    "a character that cannot be printed",
+                    "letters, digits and signs",
+                )
             if gene == CONTROL:
                 raise InputError(
                     f"{place}: label '{raw}'",
@@ -61,11 +67,24 @@ class LabelRules:
                     f"combination_separator: '{SEPARATOR}', or genes without it",
                 )
 
+    def mentions(self, raw: str, word: str) -> bool:
+        """Return whether a raw label is a label of control, or a combination with it."""
+        return word in self._parts(raw)
+
     def _parts(self, raw: str) -> set[str]:
         """Return the genes and labels of control that a raw label is made of."""
         text = raw.strip()
         if text in self.control:
             return {text}
+        if self.separator:
+            # A label of control may hold the separator itself: non-targeting, where - joins genes.
+            for word in self.control:
+                for edge in (
+                    text.removeprefix(word + self.separator),
+                    text.removesuffix(self.separator + word),
+                ):
+                    if edge != text:
+                        return self._parts(edge) | {word}
         found = [text]
         if self.pattern is not None:
             found = [match[min(1, match.re.groups)] for match in re.finditer(self.pattern, text)]
@@ -104,15 +123,15 @@ def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
         )
     for label in distinct:
         rules.check(label, place)
+    for word in rules.control:
+        if not any(rules.mentions(label, word) for label in distinct):
+            raise InputError(
+                f"{place}: control",
+                f"no cell labelled '{word}'",
+                f"labels that are there: {listing(sorted(distinct))}",
+                nearest(word, distinct),
+            )
     return text.map(known).astype(object).where(text.notna(), np.nan)
-
-
-def cells_kept(obs: pd.DataFrame, keep: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Return which cells hold one of the wanted values in every column of `keep`."""
-    kept = np.ones(len(obs), dtype=bool)
-    for column, values in keep.items():
-        kept &= obs[column].astype("string").isin(list(values)).to_numpy(dtype=bool, na_value=False)
-    return kept
 
 
 @dataclass(frozen=True)

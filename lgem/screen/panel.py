@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 
-def choose_panel(variance: np.ndarray, targets: Iterable[int], size: int) -> np.ndarray:
+def choose_panel(
+    variance: np.ndarray,
+    targets: Iterable[int],
+    size: int,
+    usable: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the sorted rows of at most `size` genes that vary.
 
     Measured targets of perturbations come first, since the network is asked about them; then the
@@ -23,10 +28,13 @@ def choose_panel(variance: np.ndarray, targets: Iterable[int], size: int) -> np.
         Rows of the measured targets.
     size
         Genes wanted.
+    usable
+        Genes that may be chosen; None for all. A gene seen in three of a thousand cells has next
+        to no variance, and any predicted response is a giant in its units.
     """
     is_target = np.zeros(len(variance), dtype=bool)
     is_target[list(targets)] = True
-    varying = np.flatnonzero(variance > 0)
+    varying = np.flatnonzero((variance > 0) & (True if usable is None else usable))
     order = varying[np.lexsort((varying, -variance[varying], ~is_target[varying]))]
     return np.sort(order[:size])
 

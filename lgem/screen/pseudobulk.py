@@ -132,17 +132,18 @@ def size_factors(
     Raises
     ------
     InputError
-        Where a given total is 0 for a cell that has counts.
+        Where a given total is smaller than the counts that are there.
     """
     totals = np.asarray(block.sum(axis=1), dtype=float).ravel()
     chosen = np.where(np.isnan(given), totals, given)
-    empty = (chosen == 0) & (totals > 0)
-    if empty.any():
-        at = int(np.argmax(empty))
+    short = chosen < totals * (1 - 1e-6)
+    if short.any():
+        at = int(np.argmax(short))
         raise InputError(
-            f"{place}: size_factor", f"0 for row {first_row + at + 1}, which has counts",
-            "the cell's total count",
-        )  # fmt: skip
+            f"{place}: size_factor",
+            f"{chosen[at]:g} for row {first_row + at + 1}, whose counts add up to {totals[at]:g}",
+            "the cell's total count, at least the sum of what is measured; or no size_factor",
+        )
     return chosen
 
 

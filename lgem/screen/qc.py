@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from lgem.screen.cells import NO_GROUP
 from lgem.screen.effects import GroupStatistics
 from lgem.screen.labels import CONTROL, TargetIndex
 
-KEPT, LEFT_OUT = "kept", "left_out"
+KEPT, LEFT_OUT, NOT_ESTIMABLE = "kept", "left_out", "not_estimable"
+# One count per million where cells are normalised to 10,000: keeps the fold changes of genes that
+# are hardly there from running away.
+PSEUDOCOUNT = 0.01
 
 
 def perturbation_table(
@@ -43,25 +47,40 @@ def perturbation_table(
         perturbation, n_cells, n_guides, on_target_gene, on_target_log2_fold_change,
         on_target_effect, on_target_z, status, reason. For combinations the on-target columns
         show the target with the weakest evidence. The fold change is
-        log2 of (expm1(mean) + 1e-9) against control, the effect the difference of mean
+        log2 of (expm1(mean) + `PSEUDOCOUNT`) against control, the effect the difference of mean
         log-expression, z that difference over its Welch standard error.
     """
-    carried = cells[(cells["group"] != NO_GROUP) & (cells["perturbation"] != CONTROL)]
+    asked = cells[cells["asked"].notna() & (cells["asked"] != CONTROL)]
+    guided = bool((cells["guide"] != "-").any())
     rows = []
-    for name, members in carried.groupby("perturbation", sort=True):
-        few = len(members) < min_cells
-        found = targets.find(str(name))
+    for name, labelled in asked.groupby("asked", sort=True):
+        members = labelled[labelled["group"] != NO_GROUP]
+        reason = ""
+        if members.empty:
+            reason = f"all {len(labelled)} cells removed by keep"
+        elif len(members) < min_cells:
+            reason = f"{len(members)} cells, fewer than min_cells {min_cells}"
+        measured = None if members.empty else targets.find(str(name)).rows
         rows.append(
             {
                 "perturbation": name,
                 "n_cells": len(members),
-                "n_guides": members.loc[members["guide"] != "-", "guide"].nunique(),
-                **_on_target(statistics, str(name), found.rows, targets.genes, counts),
-                "status": LEFT_OUT if few else KEPT,
-                "reason": f"{len(members)} cells, fewer than min_cells {min_cells}" if few else "",
+                "n_guides": len(set(members["guide"]) - {"-"}) if guided else np.nan,
+                **_on_target(statistics, str(name), measured, targets.genes, counts),
+                "status": LEFT_OUT if reason else KEPT,
+                "reason": reason,
             }
         )
     return pd.DataFrame(rows)
+
+
+def mark_not_estimable(qc: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFrame:
+    """Return the table with the perturbations that the design cannot estimate, and the reason."""
+    concerned = qc["perturbation"].isin(left_out)
+    return qc.assign(
+        status=qc["status"].mask(concerned, NOT_ESTIMABLE),
+        reason=qc["reason"].mask(concerned, qc["perturbation"].map(left_out)),
+    )
 
 
 def _on_target(
@@ -86,7 +105,9 @@ def _on_target(
     spread = np.sqrt(error**2 + base_error**2)
     z = np.divide(effect, spread, out=np.full_like(effect, np.nan), where=spread > 0)
     weakest = int(np.nanargmin(np.abs(z))) if np.isfinite(z).any() else 0
-    fold = np.log2((np.expm1(mean) + 1e-9) / (np.expm1(base) + 1e-9)) if counts else z * np.nan
+    fold = z * np.nan
+    if counts:
+        fold = np.log2((np.expm1(mean) + PSEUDOCOUNT) / (np.expm1(base) + PSEUDOCOUNT))
     return {
         "on_target_gene": names[genes[weakest]],
         "on_target_log2_fold_change": fold[weakest],
@@ -115,12 +136,14 @@ def pooled_mean_and_error(
 
 def screen_summary(cells: pd.DataFrame, qc: pd.DataFrame) -> dict[str, Any]:
     """Return the counts of a screen for ``qc.json``: cells, labels, perturbations."""
-    unlabelled = int((cells["group"] == NO_GROUP).sum())
-    left_out = qc[qc["status"] == LEFT_OUT]
+    labelled = cells["asked"].notna()
+    removed = labelled & (cells["group"] == NO_GROUP)
+    left_out = qc[qc["status"] != KEPT]
     return {
         "cells": len(cells),
         "control_cells": int((cells["perturbation"] == CONTROL).sum()),
-        "cells_without_perturbation": unlabelled,
+        "cells_without_perturbation": int((~labelled).sum()),
+        "cells_removed_by_keep": int(removed.sum()),
         "batches": int(cells["batch"].nunique()),
         "perturbations_asked": len(qc),
         "perturbations_kept": int((qc["status"] == KEPT).sum()),

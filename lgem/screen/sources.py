@@ -71,10 +71,22 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> 
             )
 
 
+def as_text(column: pd.Series) -> pd.Series:
+    """Return a column as texts; whole numbers are spelled as such, whatever type holds them.
+
+    A lane 1 is the same lane in a shard where a missing value has made its column floating point.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("string").str.strip()
+
+
 def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
     """Return one text per cell from one or several columns; missing or blank is '-'."""
     require_columns(obs, columns, place)
-    texts = [obs[column].astype("string").str.strip() for column in columns]
+    texts = [as_text(obs[column]) for column in columns]
     parts = [text.mask(text == "").fillna("-") for text in texts]
     text = parts[0]
     for part in parts[1:]:
@@ -112,6 +124,8 @@ class CountMatrix:
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
         node = self._node
+        if self.format != "dense" and "shape" not in node.attrs:
+            raise InputError(self.place, "a sparse matrix without its shape", "a whole .h5ad file")
         rows, columns = node.shape if self.format == "dense" else node.attrs["shape"]
         return int(rows), int(columns)
 
@@ -232,8 +246,9 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
     """Read a CSV or TSV table with a header; the first column names the rows where it holds names.
 
     It holds names where its header is blank or missing, or where its values are no measurements:
-    texts, or whole numbers that all differ beside columns of other numbers; and wherever the
-    caller knows it (`named`). Names are kept as they are spelled, doubles included.
+    texts, or whole numbers that all differ (no gene's log-expression does). Where the caller knows
+    that it does (`named`: metadata), all values stay the texts that they are, blanks missing.
+    Names are kept as they are spelled, doubles included.
     """
     if not Path(path).is_file():
         raise InputError(path, "no such file", "a CSV or TSV table")
@@ -242,7 +257,12 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
         header = _texts(path, sep=separator, nrows=1).iloc[0]
         _check_header(header, path, separator)
         table = pd.read_csv(
-            path, sep=separator, keep_default_na=False, na_values=["", "NA", "nan", "NaN"]
+            path,
+            sep=separator,
+            skip_blank_lines=False,
+            dtype=str if named else None,
+            keep_default_na=False,
+            na_values=[""] if named else ["", "NA", "nan", "NaN"],
         )
         first = (
             _texts(path, sep=separator, skiprows=1, usecols=[0])[0] if len(table) else header[:0]
@@ -268,11 +288,11 @@ def _texts(path: str, **options: Any) -> pd.DataFrame:
 
 
 def _check_header(header: pd.Series, path: str, separator: str) -> None:
-    other = "\t" if separator == "," else ","
-    if len(header) == 1 and other in header[0]:
+    others = {",", "\t", ";"} - {separator}
+    if len(header) == 1 and any(other in header[0] for other in others):
         raise InputError(
             path,
-            f"a first line without the {SEPARATORS[separator]} of its kind: '{header[0]}'",
+            f"a first line without the {SEPARATORS[separator]} of its kind: '{header[0][:60]}'",
             "commas in .csv files, tabs in all others",
         )
     numbers = pd.to_numeric(header[1:], errors="coerce")
@@ -283,8 +303,7 @@ def _check_header(header: pd.Series, path: str, separator: str) -> None:
 
 
 def _holds_names(table: pd.DataFrame) -> bool:
-    first, rest = table.iloc[:, 0], table.iloc[:, 1:]
+    first = table.iloc[:, 0]
     if table.columns[0] == "" or not pd.api.types.is_numeric_dtype(first):
         return True
-    others_are_whole = all(pd.api.types.is_integer_dtype(kind) for kind in rest.dtypes)
-    return pd.api.types.is_integer_dtype(first) and first.is_unique and not others_are_whole
+    return pd.api.types.is_integer_dtype(first) and first.is_unique

@@ -175,7 +175,9 @@ def tell_results():
     for dataset in CONFIG.dataset:
         for line in headlines(dataset):
             print(f"{dataset}: {line}", file=sys.stderr)
-        print(f"{dataset}: report in results/{dataset}/report.html", file=sys.stderr)
+        page = Path(f"results/{dataset}/report.html")
+        if page.exists():
+            print(f"{dataset}: report in {page}", file=sys.stderr)
 
 
 # The report's first page shows them; a template reads nothing but the config.

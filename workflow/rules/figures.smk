@@ -173,6 +173,7 @@ rule figure_network_scores:
     conda:
         "../../envs/figures.yaml"
     params:
+        interval=CONFIG.evaluation.interval,
         origin=network_origin,
         core=digest("figure_network_scores.py"),
     message:

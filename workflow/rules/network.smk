@@ -9,6 +9,12 @@ rule network:
     output:
         precision="results/{dataset}/network/precision.npz",
         edges="results/{dataset}/network/edges.parquet",
+        strongest=report(
+            "results/{dataset}/network/strongest.tsv",
+            caption="../report/strongest.rst",
+            category="Network",
+            labels={"result": "edges", "what": "100 strongest"},
+        ),
         graph=report(
             "results/{dataset}/network/network.graphml",
             caption="../report/graph.rst",

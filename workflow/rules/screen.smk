@@ -123,6 +123,7 @@ rule control_cells:
         mem_mb=memory(1500, 8),
     params:
         panel=CONFIG.network.panel,
+        min_detected=CONFIG.network.min_detected,
         target_sum=CONFIG.pseudobulk.target_sum,
         origin=origin("pseudobulk.target_sum", "network.panel"),
         core=digest("control_cells.py"),
@@ -211,8 +212,9 @@ rule qc:
     resources:
         mem_mb=memory(1000, 4),
     params:
-        kind=lambda wildcards: screen_of(wildcards)["kind"],
+        screen=screen_of,
         min_cells=CONFIG.pseudobulk.min_cells,
+        adjust_batch=CONFIG.pseudobulk.adjust_batch,
         origin=origin("pseudobulk"),
         core=digest("qc.py"),
     message:
