@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     scores = read_table(snakemake.input.scores)
-    figure, drawn = network_scores(scores[scores["network"] == "before"])
+    figure, drawn = network_scores(
+        scores[scores["network"] == "before"],
+        network="before the update",
+        interval=snakemake.params.interval,
+    )
     stem = Path(snakemake.output.pdf).with_suffix("")
     save(figure, drawn, stem, provenance(**snakemake.params.origin))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.figures.prediction import observed_against_predicted
+from lgem.figures.pairs import observed_against_predicted
 from lgem.figures.style import save
 from lgem.prediction.evaluation import paired_effects
 from lgem.provenance import provenance

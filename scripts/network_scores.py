@@ -33,5 +33,6 @@ with job(snakemake) as log:
     first = ["estimator", "network"]
     write_table(table[[*first, *table.columns.drop(first)]], snakemake.output.scores)
     write_json(reference.counts, snakemake.output.counts)
-    log.info("%s", reference.counts)
+    rows = ", ".join(f"{count} {what}" for what, count in reference.counts.items())
+    log.info("reference: %s", rows.replace("_", " "))
     write_text(headline(parts[0], genes, reference.edges) + "\n", snakemake.output.headline)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from lgem.figures import style
+from lgem.figures import style, ticks
 from lgem.figures.style import Drawn
 
 HISTOGRAM_COLUMNS = ("left", "right", "before", "after")
@@ -27,6 +27,8 @@ MOST_CHANGES = 20
 STRONG_EDGES = "strong_edges"
 MEAN_ABSOLUTE = "mean_abs_rho"
 
+_PARTIAL = "Partial correlations of gene pairs"
+_CHANGES = "Largest changes of edges"
 _COLOURS = {"before": style.GREY, "after": style.VERMILLION}
 _SCORE_NAMES = {
     "auroc": "AUROC",
@@ -66,16 +68,23 @@ def partial_correlations(
     filled = np.flatnonzero(bins[["before", "after"]].to_numpy(dtype=float).sum(axis=1) > 0)
     if not len(filled):
         return style.empty_figure(
-            "No partial correlations: the network has no pair of genes.", PARTIAL_COLUMNS
-        )
+            "No partial correlations: the network has no pair of genes.",
+            PARTIAL_COLUMNS, title=_PARTIAL,
+        )  # fmt: skip
     bins = bins.iloc[filled[0] : filled[-1] + 1].reset_index(drop=True)
     numbers = numbers[numbers["metric"].isin([STRONG_EDGES, MEAN_ABSOLUTE])]
+    values = numbers.set_index("metric")
+    if all(style.numbers(values[when]).get(MEAN_ABSOLUTE) == 0 for when in _COLOURS):
+        figure, said = style.empty_figure(
+            f"Shrinkage left no partial correlation: all {bins['before'].sum():,.0f} are 0, "
+            "before and after the updates.", PARTIAL_COLUMNS, title=_PARTIAL,
+        )  # fmt: skip
+        return figure, style.drawn_table([numbers.assign(mark="statistic"), said], PARTIAL_COLUMNS)
     marks = [bins.assign(mark="bin")]
     if threshold is not None:
         at = [-threshold, threshold]
         marks.append(pd.DataFrame({"mark": "threshold", "left": at, "right": at}))
     marks.append(numbers.assign(mark="statistic"))
-    values = numbers.set_index("metric")
     legend = [
         (Line2D([], [], color=colour), _told(when, values[when], threshold))
         for when, colour in _COLOURS.items()
@@ -85,7 +94,7 @@ def partial_correlations(
         legend.append((line, f"threshold, ±{threshold:g}"))
     same = bins["before"].equals(bins["after"])
     note = "No update changed the network: before and after are the same." if same else ""
-    figure = style.new_figure("single", 52, title="Partial correlations of gene pairs", note=note,
+    figure = style.new_figure("single", 52, title=_PARTIAL, note=note,
                               legend=legend, legend_columns=1)  # fmt: skip
     axes = figure.subplots()
     edges = np.append(bins["left"], bins["right"].iloc[-1])
@@ -97,9 +106,9 @@ def partial_correlations(
     # Bins of one pair stand clear of the axis, empty ones lie under it.
     axes.set_yscale("log", nonpositive="clip")
     axes.set_ylim(0.7, 1.6 * bins[["before", "after"]].to_numpy().max())
-    axes.yaxis.set_major_formatter(style.plain_powers)
+    axes.yaxis.set_major_formatter(ticks.plain_powers)
     axes.yaxis.set_minor_locator(NullLocator())
-    style.number_axis(axes.xaxis, 6)
+    ticks.number_axis(axes.xaxis, 6)
     axes.set_xlabel("partial correlation (no unit)")
     axes.set_ylabel("gene pairs in a bin (log scale)")
     style.freeze(figure)
@@ -127,7 +136,8 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     ----------
     changes
         Columns rank (1 = largest), gene_a, gene_b, before, after (partial correlations), change
-        (of the absolute value). At most the first 20 ranks are drawn.
+        (of the absolute value) and, where genes have symbols to be called by, symbol_a, symbol_b.
+        At most the first 20 ranks are drawn.
 
     Returns
     -------
@@ -135,21 +145,22 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
         Rows of the table: ``bar`` (with its position, label and direction) or ``note``.
     """
     table = style.take(changes, CHANGES_COLUMNS, "table of largest changes")
+    ends = [_called(changes, end) for end in "ab"]
+    table["label"] = ends[0] + "–" + ends[1]
     for name in ("rank", "before", "after", "change"):
         table[name] = style.numbers(table[name])
     unknown = int(table["change"].isna().sum())
     table = table.dropna(subset=["change"]).sort_values("rank", kind="stable").head(MOST_CHANGES)
     if table.empty:
         why = f": {unknown} without a value" if unknown else ": no edge changed"
-        return style.empty_figure(f"No changes to draw{why}.", CHANGE_COLUMNS)
+        return style.empty_figure(f"No changes to draw{why}.", CHANGE_COLUMNS, title=_CHANGES)
     table = table.reset_index(drop=True)
-    pairs = style.texts(table["gene_a"]) + "–" + style.texts(table["gene_b"])
     table = table.assign(
         mark="bar",
         rank=table["rank"].astype("Int64"),
         position=np.arange(1.0, len(table) + 1),
         direction=np.sign(table["change"]).map({1: "stronger", -1: "weaker", 0: "unchanged"}),
-        label=[style.shorten(pair, 36) for pair in pairs],
+        label=[style.shorten(pair, 36) for pair in table["label"]],
     )
     looks = {"stronger": style.VERMILLION, "weaker": style.BLUE, "unchanged": style.GREY}
     legend = [
@@ -159,7 +170,7 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     ]
     note = f"{unknown} more without a value." if unknown else ""
     figure = style.new_figure("single", max(26.0, 13 + 3.4 * len(table)), note=note,
-                              title="Largest changes of edges", legend=legend)  # fmt: skip
+                              title=_CHANGES, legend=legend)  # fmt: skip
     axes = figure.subplots()
     colours = table["direction"].map(looks)
     axes.barh(table["position"], table["change"], height=0.7, color=colours, linewidth=0)
@@ -169,14 +180,31 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.03)
-    style.number_axis(axes.xaxis, 4)
+    ticks.number_axis(axes.xaxis, 4)
     axes.set_xlabel("change of |partial correlation|\n(no unit)")
     style.freeze(figure)
     return figure, style.drawn_table([table], CHANGE_COLUMNS)
 
 
+def _called(changes: pd.DataFrame, end: str) -> pd.Series:
+    """Return what the genes at one end of the pairs are called: symbols, else their names."""
+    if changes.empty:
+        return pd.Series(dtype=object)
+    genes = style.texts(changes[f"gene_{end}"]).reset_index(drop=True)
+    if f"symbol_{end}" not in changes:
+        return genes
+    symbols = style.texts(changes[f"symbol_{end}"]).reset_index(drop=True)
+    return symbols.where(symbols != "", genes)
+
+
 @style.styled
-def network_scores(scores: pd.DataFrame, names: Mapping[str, str] = _SCORE_NAMES) -> Drawn:
+def network_scores(
+    scores: pd.DataFrame,
+    names: Mapping[str, str] = _SCORE_NAMES,
+    *,
+    network: str | None = None,
+    interval: float = 0.9,
+) -> Drawn:
     """Draw how well the edges recover a reference network, beside what chance would reach.
 
     One panel per metric, for each has a scale of its own; one row per estimator.
@@ -188,6 +216,10 @@ def network_scores(scores: pd.DataFrame, names: Mapping[str, str] = _SCORE_NAMES
         estimator.
     names
         How metrics are called in the figure.
+    network
+        Which network was scored, for the title, such as ``"before the update"``.
+    interval
+        Share that the intervals of `scores` cover.
 
     Returns
     -------
@@ -195,9 +227,12 @@ def network_scores(scores: pd.DataFrame, names: Mapping[str, str] = _SCORE_NAMES
         Rows of the table: ``score`` (with its position, and in ``note`` what is said instead of a
         missing value) or ``note``.
     """
+    title = " ".join(filter(None, ["Edges", network, "against the reference network"]))
     table = style.take(scores, SCORES_COLUMNS, "table of network scores")
     if table.empty:
-        return style.empty_figure("No scores: there is no reference network.", SCORE_COLUMNS)
+        return style.empty_figure(
+            "No scores: there is no reference network.", SCORE_COLUMNS, title=title
+        )
     for name in SCORES_COLUMNS[1:]:
         table[name] = style.numbers(table[name])
     table["estimator"] = (
@@ -218,8 +253,8 @@ def network_scores(scores: pd.DataFrame, names: Mapping[str, str] = _SCORE_NAMES
     rows = -(-len(metrics) // columns)
     figure = style.new_figure(
         "single" if columns == 1 else "double", rows * (14 + 5.0 * len(estimators)),
-        title="Edges against the reference network", legend=legend,
-        note="Bars: interval. The direction of reference edges is ignored.",
+        title=title, legend=legend,
+        note=f"Bars: {100 * interval:g} % interval. The direction of reference edges is ignored.",
     )  # fmt: skip
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, metric in zip(panels, metrics, strict=False):
@@ -251,6 +286,6 @@ def _draw_scores(axes: Axes, table: pd.DataFrame) -> None:
         )  # fmt: skip
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.12)
-    style.number_axis(axes.xaxis, 4)
+    ticks.number_axis(axes.xaxis, 4)
     if table[["value", "chance"]].isna().all(axis=None):
         axes.set_xticks([])

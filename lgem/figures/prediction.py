@@ -1,10 +1,9 @@
-"""Pictures of predictions: errors on held-out perturbations, and observed against predicted."""
+"""Pictures of the errors of predictions on held-out perturbations."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from operator import add
 from typing import Any
@@ -15,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lgem.figures import style
+from lgem.figures import style, ticks
 from lgem.figures.style import Drawn
 
 METRICS_COLUMNS = (
@@ -26,11 +25,6 @@ HELD_OUT_COLUMNS = (
     "mark", "model", "kind", "gene_set", "metric", "perturbation", "value", "lower", "upper",
     "n", "n_asked", "position", "note",
 )  # fmt: skip
-PAIR_COLUMNS = (
-    "model", "perturbation", "gene", "predicted_effect", "observed_effect", "is_target",
-)  # fmt: skip
-OBSERVED_COLUMNS = ("mark", *PAIR_COLUMNS, "r", "n", "n_drawn", "note")
-MOST_POINTS = 20_000
 BASELINES = ("no_change", "mean", "additive")
 RANDOM = ("lgem_random_P", "lgem_random_G")
 
@@ -44,6 +38,7 @@ _METRICS = {
     "pearson_delta": "Pearson correlation of effects\n(no unit), higher is better",
 }
 _GENE_SETS = {"top": "top genes and target", "top_off_target": "target left out"}
+_TITLE = "Error on held-out perturbations"
 _BANDS = ("#F4F4F4", "#FFFFFF")
 _KEYS = ["model", "gene_set", "metric"]
 
@@ -101,14 +96,16 @@ def held_out_error(
     scores = _relevant(style.take(metrics, METRICS_COLUMNS, "table of metrics"), gene_sets)
     means = _relevant(style.take(summary, SUMMARY_COLUMNS, "table of mean metrics"), gene_sets)
     if scores.empty and means.empty:
-        return style.empty_figure("No held-out scores: no model was evaluated.", HELD_OUT_COLUMNS)
+        return style.empty_figure(
+            "No held-out scores: no model was evaluated.", HELD_OUT_COLUMNS, title=_TITLE
+        )
     scores["value"] = style.numbers(scores["value"])
     averaged = scores.groupby([*_KEYS, "perturbation"]).agg(value=("value", "mean")).reset_index()
     means = _means(means, averaged)
     models = _in_order(means, averaged, gene_sets[0])
     offset = dict(zip(gene_sets, (0.0,) if len(gene_sets) == 1 else (-0.2, 0.24), strict=True))
     points = averaged.dropna(subset=["value"])
-    shift = style.jitter(points["perturbation"], 0.14)
+    shift = _jitter(points["perturbation"], 0.14)
     drawn = pd.concat([points.assign(mark="point"), means.assign(mark="mean")], ignore_index=True)
     drawn["position"] = (
         drawn["model"].map(models.index).astype(float)
@@ -148,6 +145,13 @@ def _in_order(means: pd.DataFrame, averaged: pd.DataFrame, gene_set: str) -> lis
     return sorted(means["model"].unique(), key=lambda model: (rank.get(model, np.inf), model))
 
 
+def _jitter(names: Iterable[object], spread: float) -> dict[object, float]:
+    """Return an offset in ±`spread` for each name: even, and the same for a name everywhere."""
+    golden = (5**0.5 - 1) / 2
+    order = sorted(set(names), key=str)
+    return {name: spread * (2 * ((k * golden) % 1) - 1) for k, name in enumerate(order)}
+
+
 def _best_baselines(drawn: pd.DataFrame) -> pd.DataFrame:
     """Return the best baseline's mean for each metric that one has."""
     means = drawn[(drawn["mark"] == "mean") & (drawn["kind"] == "baseline")]
@@ -168,10 +172,14 @@ def _unscored(drawn: pd.DataFrame, scores: pd.DataFrame, models: Sequence[str]) 
         if (model, metric) in shown:
             continue
         own = scores[(scores["model"] == model) & (scores["metric"] == metric)]
-        told = style.texts(own["reason"]).where(own["reason"].notna(), own["status"])
+        told = style.texts(own["reason"].where(own["reason"].notna(), own["status"]))
+        told = told.map(style.without_names)
         # The most frequent reason; of equally frequent ones the first in the alphabet.
-        reasons = style.texts(told)[lambda text: text != ""].mode()
-        why = [*reasons, "no reason given" if len(own) else "not evaluated"][0]
+        reasons = told[told != ""].mode()
+        why = "no reason given" if len(own) else "not evaluated"
+        if len(reasons):
+            count = own.loc[told == reasons[0], "perturbation"].nunique()
+            why = f"{reasons[0]} ({count} of {own['perturbation'].nunique()})"
         rows.append(("note", model, metric, float(models.index(model)), f"none scored: {why}"))
     return pd.DataFrame(rows, columns=["mark", "model", "metric", "position", "note"])
 
@@ -196,8 +204,8 @@ def _draw_held_out(
     told = {(k.model, k.metric): f"({k.n:.0f}/{k.n_asked:.0f})" for k in counts.itertuples()}
     figure = style.new_figure(
         "double", 14 + max(16.0, min(7.0, 240 / len(models)) * len(models)),
-        title="Error on held-out perturbations", legend=legend,
-        note=f"Small marks: perturbations; large: mean with {100 * interval:.0f} % interval. "
+        title=_TITLE, legend=legend,
+        note=f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. "
         f"In brackets: perturbations scored / asked for.{differ}",
     )  # fmt: skip
     panels = dict(zip(_METRICS, figure.subplots(1, len(_METRICS)), strict=True))
@@ -254,146 +262,8 @@ def _draw_metric(axes: Axes, table: pd.DataFrame, gene_sets: Sequence[str]) -> N
     for value in table.loc[table["mark"] == "best_baseline", "value"]:
         axes.axvline(value, color=style.ORANGE, linewidth=0.8, linestyle=":", zorder=1)
     axes.margins(x=0.04)
-    style.number_axis(axes.xaxis)
+    ticks.number_axis(axes.xaxis)
     values = points["value"]
     if (table["metric"] == "l2").all() and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_xscale("log")  # one failed prediction must not squeeze all others into a line
-        axes.xaxis.set_major_formatter(style.plain_powers)
-
-
-def thin(table: pd.DataFrame, most: int = MOST_POINTS) -> pd.DataFrame:
-    """Return at most `most` rows for drawing, the same ones for any order of the rows.
-
-    Every model keeps an equal share. Targets are kept before other genes; among these chance
-    decides, by a hash of perturbation and gene, so that all models show the same pairs. The table
-    is that of `observed_against_predicted`, with a unique index.
-    """
-    pairs = style.texts(table["perturbation"]) + "\t" + style.texts(table["gene"])
-    chance = pd.util.hash_array(pairs.to_numpy(dtype=object))
-    values = table[["observed_effect", "predicted_effect"]].to_numpy(dtype=float)
-    order = np.lexsort((*values.T, chance, ~table["is_target"].to_numpy(dtype=bool)))
-    place = table.iloc[order].groupby("model").cumcount().reindex(table.index)
-    # The largest share that keeps to the limit: models of few rows leave theirs to the others.
-    sizes = table["model"].value_counts()
-    share = bisect_right(range(most + 1), most, key=lambda rows: sizes.clip(upper=rows).sum()) - 1
-    return table[place < share]
-
-
-@style.styled
-def observed_against_predicted(
-    table: pd.DataFrame,
-    *,
-    unit: str = "natural log units",
-    missing: Mapping[str, str] | None = None,
-    most_points: int = MOST_POINTS,
-) -> Drawn:
-    """Draw observed against predicted effects, one panel per model, with the line of equality.
-
-    r is Pearson's, over all genes of all perturbations, n their number; both are computed before
-    the points are thinned.
-
-    Parameters
-    ----------
-    table
-        Columns model, perturbation, gene, predicted_effect, observed_effect (changes in
-        log-expression), is_target (whether the gene is the one perturbed).
-    unit
-        Unit of the effects.
-    missing
-        Models without predictions, with the reason: each gets a panel that says so.
-    most_points
-        Largest number of points drawn in all panels together; see `thin`.
-
-    Returns
-    -------
-    figure, table
-        Rows of the table: ``point`` (as drawn) and ``model`` (r, n, n_drawn, and in ``note`` the
-        words in the panel).
-    """
-    pairs = style.take(table, PAIR_COLUMNS, "table of predicted and observed effects")
-    pairs["model"] = style.texts(pairs["model"])
-    missing = dict(missing or {})
-    models = list(dict.fromkeys([*pairs["model"], *missing]))
-    if not models:
-        return style.empty_figure("No predicted effects: no model was evaluated.", OBSERVED_COLUMNS)
-    effects = ["predicted_effect", "observed_effect"]
-    pairs[effects] = pairs[effects].apply(style.numbers)
-    pairs["is_target"] = pairs["is_target"].eq(True)
-    pairs = pairs.dropna(subset=effects).reset_index(drop=True)
-    points = thin(pairs, most_points)
-    rows = []
-    for model in models:
-        own, n_drawn = pairs[pairs["model"] == model], int((points["model"] == model).sum())
-        x, y = own["predicted_effect"], own["observed_effect"]
-        varied = len(own) > 1 and min(np.ptp(x), np.ptp(y)) > 1e-12  # more than rounding
-        r = float(x.corr(y)) if varied else np.nan
-        why = missing.get(model, "no gene with both a predicted and an observed effect")
-        note = f"r = {r:.2f}".replace("-", style.MINUS)
-        note = "r undefined (constant)" if np.isnan(r) else note
-        note += f"\nn = {len(own):,}" + (f", {n_drawn:,} drawn" if n_drawn < len(own) else "")
-        rows.append((model, r, len(own), n_drawn, note if len(own) else f"none scored: {why}"))
-    # Panels in words come last, so that the axes of the others stay together.
-    rows.sort(key=lambda row: row[2] == 0)
-    said = pd.DataFrame(rows, columns=["model", "r", "n", "n_drawn", "note"])
-    figure = _draw_pairs(points, said, unit)
-    drawn = [points.assign(mark="point"), said.assign(mark="model")]
-    return figure, style.drawn_table(drawn, OBSERVED_COLUMNS)
-
-
-def _draw_pairs(points: pd.DataFrame, said: pd.DataFrame, unit: str) -> Figure:
-    """Draw one panel per model, on shared axes."""
-    columns = min(3, len(said))
-    rows = -(-len(said) // columns)
-    scored = int((said["n"] > 0).sum())
-    legend = [
-        (style.handle(style.BLUE, "o"), "gene of a held-out perturbation"),
-        (style.handle(style.VERMILLION, "^"), "the perturbed gene itself"),
-        (Line2D([], [], color=style.GREY, linewidth=0.7, linestyle="--"), "equality"),
-    ]
-    if not points["is_target"].any():
-        del legend[1]
-    figure = style.new_figure(
-        "single" if columns == 1 else "double", rows * (70 if columns < 3 else 53) + 8,
-        title="Observed against predicted effects", legend=legend,
-    )  # fmt: skip
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    effects = points[["predicted_effect", "observed_effect"]].to_numpy()
-    low, high = (effects.min(), effects.max()) if effects.size else (-1.0, 1.0)
-    pad = 0.06 * (high - low) or 1.0
-    for k, axes in enumerate(panels):
-        if k >= len(said):
-            axes.set_axis_off()
-            continue
-        axes.set_title(said["model"][k])
-        axes.set_box_aspect(1)
-        if k < scored and k % columns == 0:
-            axes.set_ylabel(f"observed effect\n({unit})")
-        if k < scored <= k + columns:
-            axes.set_xlabel(f"predicted effect\n({unit})")
-            axes.tick_params(labelbottom=True)
-        axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
-        for axis in (axes.xaxis, axes.yaxis):
-            style.number_axis(axis)
-        own = points[points["model"] == said["model"][k]]
-        if len(own):
-            axes.axline((0, 0), slope=1, color=style.GREY, linewidth=0.7, linestyle="--", zorder=3)
-        few = len(own) <= style.MOST_VECTOR_MARKS
-        size, alpha = (3, 0.5) if few else (3, 0.25) if len(own) < 8_000 else (1.5, 0.15)
-        for part, look in (
-            (own[~own["is_target"]], {"c": style.BLUE, "s": size, "alpha": alpha, "zorder": 2}),
-            (own[own["is_target"]], {"c": style.VERMILLION, "s": 9, "marker": "^", "zorder": 4}),
-        ):
-            axes.scatter(
-                part["predicted_effect"], part["observed_effect"], linewidths=0,
-                rasterized=not few, gid="points", **look,
-            )  # fmt: skip
-    style.freeze(figure)
-    for axes, model, n, note in zip(panels, said["model"], said["n"], said["note"], strict=False):
-        axes.set_title(style.shorten(model, style.panel_width(axes), style.LABEL))
-        if n:
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-            place = {"transform": axes.transAxes, "va": "top", "fontsize": style.SMALL, "zorder": 5}
-            axes.text(0.03, 0.97, note, bbox=box, **place)
-        else:
-            style.say(axes, note)
-    return figure
+        axes.xaxis.set_major_formatter(ticks.plain_powers)

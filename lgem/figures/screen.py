@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lgem.errors import listing
-from lgem.figures import style
+from lgem.figures import style, ticks
 from lgem.figures.style import Drawn
 
 QC_COLUMNS = (
@@ -22,6 +22,7 @@ ON_TARGET_COLUMNS = (
 )  # fmt: skip
 MOST_LABELS = 40
 EXTREMES = 3
+_TITLE = "Effect on the perturbed gene itself"
 DENSE = 300
 
 # Colour and marker by status, the usual one first; what is not kept is drawn open.
@@ -63,7 +64,9 @@ def on_target(
     """
     table = style.take(qc, QC_COLUMNS, "table of on-target effects")
     if table.empty:
-        return style.empty_figure("No perturbations in the quality table.", ON_TARGET_COLUMNS)
+        return style.empty_figure(
+            "No perturbations in the quality table.", ON_TARGET_COLUMNS, title=_TITLE
+        )
     table = _prepared(table)
     points = table[table["value"].notna()].sort_values(
         ["value", "perturbation", "on_target_gene"], ignore_index=True
@@ -72,8 +75,9 @@ def on_target(
     note = _not_measured(missing, len(table))
     missing = missing.assign(mark="not_measured", label="")
     if points.empty:
-        figure, said = style.empty_figure(note, ON_TARGET_COLUMNS)
+        figure, said = style.empty_figure(note, ON_TARGET_COLUMNS, title=_TITLE)
         return figure, style.drawn_table([missing, said], ON_TARGET_COLUMNS)
+    note = " ".join(filter(None, [_no_interval(points), note]))
     points = points.assign(mark="point", position=np.arange(1.0, len(points) + 1), label="")
     looks = _looks(points["status"])
     legend = [
@@ -123,6 +127,17 @@ def _not_measured(missing: pd.DataFrame, asked: int) -> str:
         rest = sum(len(names) for _, names in groups[4:])
         parts.append(f"{len(groups) - 4} other reasons ({rest} perturbations)")
     return f"Not measured, {len(missing)} of {asked}: " + "; ".join(parts) + "."
+
+
+def _no_interval(points: pd.DataFrame) -> str:
+    """Return the sentence that counts and names the effects drawn without an interval."""
+    bare = points.loc[points["lower"].isna(), "perturbation"]
+    if bare.empty:
+        return ""
+    return (
+        f"No interval, {len(bare)} of {len(points)}: standard error unknown, as of a single sample "
+        f"or of samples that do not differ ({listing(sorted(bare), most=6)})."
+    )
 
 
 def _looks(status: pd.Series) -> dict[str, tuple[str, str]]:
@@ -176,7 +191,7 @@ def _dots(
     )
     labels = [style.shorten(name, 28) for name in names]
     figure = style.new_figure(
-        "single", max(28.0, 14 + 3.2 * len(points)), title="Effect on the perturbed gene itself",
+        "single", max(28.0, 14 + 3.2 * len(points)), title=_TITLE,
         note=note, legend=legend,
     )  # fmt: skip
     axes = figure.subplots()
@@ -185,7 +200,7 @@ def _dots(
     axes.set_yticks(points["position"], labels)
     axes.set_ylim(len(points) + 0.7, 0.3)
     axes.tick_params(axis="y", length=0)
-    style.number_axis(axes.xaxis)
+    ticks.number_axis(axes.xaxis)
     axes.set_xlabel(f"change in log-expression\n({unit}; 95 % interval)")
     style.freeze(figure)
     return figure, labels
@@ -199,16 +214,14 @@ def _ranks(
     unit: str,
 ) -> tuple[Figure, list[str]]:
     """Draw effects against their rank and name the extremes."""
-    figure = style.new_figure(
-        "single", 62, title="Effect on the perturbed gene itself", note=note, legend=legend
-    )
+    figure = style.new_figure("single", 62, title=_TITLE, note=note, legend=legend)
     axes = figure.subplots()
     axes.axhline(0, color=style.LIGHT, linewidth=0.6, zorder=0)
     _draw(axes, points, looks, across=False)
     count = len(points)
     axes.set_xlim(1 - 0.02 * count, 1.02 * count)
-    style.number_axis(axes.yaxis, 6)
-    style.number_axis(axes.xaxis, whole=True)
+    ticks.number_axis(axes.yaxis, 6)
+    ticks.number_axis(axes.xaxis, whole=True)
     axes.set_xlabel(f"rank of the perturbation, 1 to {count}")
     axes.set_ylabel(f"change in log-expression\n({unit}; 95 % interval)")
     style.freeze(figure)
@@ -222,7 +235,7 @@ def _ranks(
 def _name_extremes(axes: Axes, points: pd.DataFrame, labels: list[str]) -> None:
     """List the extremes in the two corners that a rising curve leaves free, and keep them free."""
     named = [
-        label + f"  {value:.2f}".replace("-", style.MINUS)
+        label + f"  {value:.2f}".replace("-", ticks.MINUS)
         for label, value in zip(labels, points["value"], strict=True)
     ]
     share = (EXTREMES + 1.5) * style.LINE_MM[style.SMALL] / style.panel_height(axes)
@@ -231,8 +244,10 @@ def _name_extremes(axes: Axes, points: pd.DataFrame, labels: list[str]) -> None:
     # The limits move until no interval reaches into a corner: its names take this share of them.
     lowest = points["lower"].fillna(points["value"])[half:].min()
     highest = points["upper"].fillna(points["value"])[:half].max()
-    bottom = min(bottom, (lowest - share * top) / (1 - share))
-    top = max(top, (highest - share * bottom) / (1 - share))
+    # Nor does the line of no effect. As one limit moves the other's corner grows, hence the turns.
+    for _ in range(8):
+        bottom = min(bottom, (min(lowest, 0.0) - share * top) / (1 - share))
+        top = max(top, (max(highest, 0.0) - share * bottom) / (1 - share))
     axes.set_ylim(bottom, top)
     lines = {
         (0.99, 0.02, "right", "bottom"): ["lowest", *named[:EXTREMES]],

@@ -18,13 +18,11 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import Formatter, MaxNLocator
 
 from lgem.errors import InputError, nearest
 from lgem.files import atomic, write_table
@@ -50,9 +48,9 @@ TITLE, LABEL, SMALL = 8.0, 7.0, 6.0
 FONT = "DejaVu Sans"
 LINE_MM = {size: 1.3 * size / 72 / MM for size in (TITLE, LABEL, SMALL)}
 PAD_MM = 1.5
-MINUS = "\N{MINUS SIGN}"
 # Beyond so many marks a vector file takes longer to open than to read.
 MOST_VECTOR_MARKS = 2_000
+MOST_PASSES = 10
 
 STYLE: dict[str, Any] = {
     "figure.dpi": DPI,
@@ -222,8 +220,19 @@ def _legend_columns(labels: Sequence[str], width_mm: float) -> int:
 @styled
 def freeze(figure: Figure) -> None:
     """Compute the layout once and keep it, for every format and for texts added afterwards."""
-    figure.draw_without_rendering()
+    # Each pass measures labels around the panels of the one before; square panels shrink from
+    # pass to pass, and a layout kept too early cuts their labels off.
+    before, now = None, _places(figure)
+    for _ in range(MOST_PASSES):
+        figure.draw_without_rendering()
+        before, now = now, _places(figure)
+        if np.allclose(before, now, rtol=0, atol=1e-4):
+            break
     figure.set_layout_engine("none")
+
+
+def _places(figure: Figure) -> list[tuple[float, float, float, float]]:
+    return [axes.get_position().bounds for axes in figure.axes]
 
 
 def panel_width(axes: Axes) -> float:
@@ -253,7 +262,7 @@ def say(axes: Axes, text: str) -> None:
 
 @styled
 def empty_figure(
-    reason: str, columns: Iterable[str] = (), *, width: Width = "single", title: str = ""
+    reason: str, columns: Iterable[str] = (), *, title: str, width: Width = "single"
 ) -> Drawn:
     """Return a figure whose one panel says why there is nothing to draw, and a table that does.
 
@@ -263,7 +272,7 @@ def empty_figure(
         Why, in words.
     columns
         Columns of the table; ``mark`` and ``note`` are among them in any case.
-    width, title
+    title, width
         As for `new_figure`.
     """
     lines = wrap(reason, WIDTHS_MM[width] - 10, LABEL)
@@ -354,11 +363,9 @@ def save(
     write_table(table, f"{os.fspath(stem)}.tsv")
 
 
-def jitter(names: Iterable[object], spread: float) -> dict[object, float]:
-    """Return an offset in ±`spread` for each name: even, and the same for a name everywhere."""
-    golden = (5**0.5 - 1) / 2
-    order = sorted(set(names), key=str)
-    return {name: spread * (2 * ((k * golden) % 1) - 1) for k, name in enumerate(order)}
+def without_names(reason: str) -> str:
+    """Return a reason without the names behind its colon: a picture gives it for all of them."""
+    return reason.partition(":")[0].strip()
 
 
 def handle(colour: str, marker: str, *, open_: bool = False) -> Line2D:
@@ -367,33 +374,3 @@ def handle(colour: str, marker: str, *, open_: bool = False) -> Line2D:
     return Line2D(
         [], [], color=colour, marker=marker, markerfacecolor=face, markersize=3.5, linestyle=""
     )
-
-
-class _PlainNumbers(Formatter):
-    """Tick labels with equally many decimals, and no factor of ten that stands apart from them."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return self.format_ticks([x])[0]
-
-    def format_ticks(self, values: Iterable[float]) -> list[str]:
-        values = list(values)
-        noise = 1e-9 * max(map(abs, values), default=0.0)
-        labels = [f"{0.0 if abs(value) < noise else value:g}" for value in values]
-        if not any("e" in label for label in labels):
-            decimals = max((len(label.partition(".")[2]) for label in labels), default=0)
-            labels = [f"{float(label):.{decimals}f}" for label in labels]
-        return [label.replace("-", MINUS) for label in labels]
-
-
-def number_axis(axis: Axis, intervals: int = 5, *, whole: bool = False) -> None:
-    """Give an axis of numbers at most so many intervals between its ticks, and plain labels."""
-    axis.set_major_locator(MaxNLocator(intervals, integer=whole))
-    axis.set_major_formatter(_PlainNumbers())
-
-
-def plain_powers(value: float, _: float) -> str:
-    """Return a label of a logarithmic axis in ordinary letters, 10⁵ and beyond as a power."""
-    if value >= 1e5:
-        power = str(round(np.log10(value))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"10{power}"
-    return f"{value:,.15g}"

@@ -93,7 +93,8 @@ def counted_genes(
     """Return the genes to count (gene[, symbol]) and the map that sums duplicates, if any."""
     symbols = gene_symbols(var, screen["gene_symbols"], path)
     names, merged = merge_genes(var.index.astype(str), symbols, screen["duplicates"], path)
-    unprintable = [name for name in names.astype(str) if not name.isprintable() or not name.strip()]
+    spelled = [*names.astype(str), *(() if symbols is None else symbols)]
+    unprintable = [name for name in spelled if not name.isprintable() or not name.strip()]
     if unprintable:
         raise InputError(
             f"{path}: genes",

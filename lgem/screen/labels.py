@@ -77,22 +77,22 @@ class LabelRules:
         if text in self.control:
             return {text}
         if self.separator:
-            # A label of control may hold the separator itself: non-targeting, where - joins genes.
-            for word in self.control:
-                for edge in (
-                    text.removeprefix(word + self.separator),
-                    text.removesuffix(self.separator + word),
-                ):
-                    if edge != text:
-                        return self._parts(edge) | {word}
-        found = [text]
+            # A label of control may hold the separator itself: non-targeting, where - joins genes;
+            # or another label of control: the longest is looked for first.
+            joint = self.separator
+            for word in sorted(self.control, key=len, reverse=True):
+                before, found, after = f"{joint}{text}{joint}".partition(f"{joint}{word}{joint}")
+                if found:
+                    rest = self._parts(before.removeprefix(joint))
+                    return rest | self._parts(after.removesuffix(joint)) | {word}
+        words = [text]
         if self.pattern is not None:
-            found = [match[min(1, match.re.groups)] for match in re.finditer(self.pattern, text)]
+            words = [match[min(1, match.re.groups)] for match in re.finditer(self.pattern, text)]
         pieces = [
             piece.strip()
-            for words in found
-            if words
-            for piece in (words.split(self.separator) if self.separator else [words])
+            for word in words
+            if word
+            for piece in (word.split(self.separator) if self.separator else [word])
         ]
         return set(filter(None, pieces))
 

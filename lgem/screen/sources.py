@@ -74,12 +74,15 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> 
 def as_text(column: pd.Series) -> pd.Series:
     """Return a column as texts; whole numbers are spelled as such, whatever type holds them.
 
-    A lane 1 is the same lane in a shard where a missing value has made its column floating point.
+    A lane 1 is the same lane in a shard where a missing value has made its column floating point,
+    and a dose 1 the same dose in a shard that has a dose 0.5 too.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
+        spelled = as_text(pd.Series(column.cat.categories)).array
+        return pd.Series(spelled.take(column.cat.codes, allow_fill=True), index=column.index)
+    if pd.api.types.is_float_dtype(column):
+        # Zero added makes -0.0 a zero like any other.
+        return (column + 0).astype("string").str.removesuffix(".0")
     return column.astype("string").str.strip()
 
 
@@ -259,14 +262,11 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
         table = pd.read_csv(
             path,
             sep=separator,
-            skip_blank_lines=False,
             dtype=str if named else None,
             keep_default_na=False,
             na_values=[""] if named else ["", "NA", "nan", "NaN"],
         )
-        first = (
-            _texts(path, sep=separator, skiprows=1, usecols=[0])[0] if len(table) else header[:0]
-        )
+        first = _texts(path, sep=separator, usecols=[0])[0].iloc[1:]
     except (ValueError, OSError, EOFError) as error:
         if isinstance(error, InputError):
             raise

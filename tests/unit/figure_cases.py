@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.text import Text
 
 from lgem.figures import network, prediction, screen, style
+from lgem.figures.pairs import PAIR_COLUMNS, observed_against_predicted
 
 LONG = ["CTD-2196E14.4", "RP11-1094M14.11", "HES1+NKX2-5", "AC093323.1", "STAT1"]
 MODELS = [
@@ -17,7 +18,7 @@ MODELS = [
     "ridge10", "transfer_from_rpe1",
 ]  # fmt: skip
 CONSTANT = "prediction or observation does not differ between genes"
-UNMEASURED = "not_embeddable: " + "the target is not measured in this panel of genes " * 4
+UNMEASURED = "the target is not measured" + " in this panel of genes" * 4
 SCORE_KEYS = ["model", "gene_set", "metric"]
 
 
@@ -43,8 +44,9 @@ def scores(models, perturbations, unscored=(), repeats=1):
     for (model, gene_set, metric), k in product(sets, range(perturbations * repeats)):
         value = rng.gamma(8, 0.15) if metric == "l2" else np.tanh(rng.normal(0.5, 0.4))
         constant = model == "no_change" and metric != "l2"
-        reason = UNMEASURED if model in unscored else CONSTANT if constant else None
         repeat, k = divmod(k, perturbations)
+        unmeasured = f"{UNMEASURED}: G{k}"
+        reason = unmeasured if model in unscored else CONSTANT if constant else None
         value = np.nan if reason or (model == "mean" and k % 5 == 0) else value
         rows.append((model, repeat, 0, f"P{k}", gene_set, metric, value, "predicted", reason))
     metrics = pd.DataFrame(rows, columns=prediction.METRICS_COLUMNS)
@@ -61,7 +63,7 @@ def pairs(models, perturbations, genes):
         predicted = 0.0 if model == "no_change" else 0.6 * observed + rng.normal(0, 0.1, genes)
         gene = [f"G{j}" for j in range(genes)]
         columns = [model, f"P{k}", gene, predicted, observed, target]
-        parts.append(pd.DataFrame(dict(zip(prediction.PAIR_COLUMNS, columns, strict=True))))
+        parts.append(pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -97,13 +99,17 @@ def held(*args, **kwargs):
 
 
 def paired(models, *args, **kwargs):
-    return prediction.observed_against_predicted(pairs(models, *args), **kwargs)
+    return observed_against_predicted(pairs(models, *args), **kwargs)
 
 
-def partial(table, threshold=0.15):
-    rows = [("strong_edges", 1, 1234), ("mean_abs_rho", 0.0049, 0.0053), ("density", 0.1, 0.2)]
+def partial(table, threshold=0.15, means=(0.0049, 0.0053)):
+    rows = [("strong_edges", 1, 1234), ("mean_abs_rho", *means), ("density", 0.1, 0.2)]
     statistics = pd.DataFrame(rows, columns=network.STATISTICS_COLUMNS)
     return network.partial_correlations(table, threshold, statistics)
+
+
+def few_z(table):
+    return table["on_target_z"].where(table.index > 2)
 
 
 NOTHING = pd.DataFrame()
@@ -117,6 +123,10 @@ CASES = {
     "on_target no z": lambda: screen.on_target(blank(qc(60), "on_target_z")),
     "on_target equal": lambda: screen.on_target(qc(50, 0).assign(on_target_effect=0.0)),
     "on_target wide": lambda: screen.on_target(qc(60, 0).assign(on_target_z=0.1)),
+    "on_target few z": lambda: screen.on_target(qc(30, 0).assign(on_target_z=few_z)),
+    "on_target below": lambda: screen.on_target(
+        qc(60, 0).assign(on_target_effect=np.linspace(-2, -0.02, 60))
+    ),
     "on_target unmeasured": lambda: screen.on_target(qc(8, missing=1)),
     "on_target empty": lambda: screen.on_target(NOTHING),
     "held_out 1": lambda: held(["lgem"], 1),
@@ -127,24 +137,33 @@ CASES = {
     "held_out empty": lambda: prediction.held_out_error(NOTHING, NOTHING),
     "pairs 1 model": lambda: paired(["lgem"], 3, 20),
     "pairs 1 point": lambda: paired(["lgem"], 1, 1),
-    "pairs 5 of 12": lambda: paired(MODELS[:5], 5, 50, missing=dict.fromkeys(MODELS, UNMEASURED)),
+    "pairs 3 models": lambda: paired(MODELS[:3], 5, 50),
+    "pairs 5 of 12": lambda: paired(
+        MODELS[:5], 5, 50, missing=dict.fromkeys(MODELS, UNMEASURED + ": G1")
+    ),
     "pairs thinned": lambda: paired(MODELS[:2], 10, 300, most_points=500),
-    "pairs no values": lambda: prediction.observed_against_predicted(
+    "pairs no values": lambda: observed_against_predicted(
         blank(pairs(MODELS[:2], 2, 5), "predicted_effect")
     ),
-    "pairs empty": lambda: prediction.observed_against_predicted(NOTHING),
+    "pairs empty": lambda: observed_against_predicted(NOTHING),
     "partial": lambda: partial(histogram()),
     "partial tiny": lambda: partial(histogram(0.002, 300)),
     "partial same": lambda: partial(histogram().assign(after=histogram()["before"]), None),
     "partial one bin": lambda: partial(histogram().iloc[80:81]),
     "partial no counts": lambda: partial(blank(histogram(), "before", "after")),
+    "partial zero": lambda: partial(histogram(0, 80), means=(0.0, 0.0)),
     "partial empty": lambda: partial(NOTHING),
     "changes 20": lambda: network.largest_changes(changes(20)),
     "changes 1": lambda: network.largest_changes(changes(1)),
+    "changes symbols": lambda: network.largest_changes(
+        changes(3).assign(symbol_a=["recA", None, "lexA"], symbol_b="umuD")
+    ),
     "changes tiny": lambda: network.largest_changes(changes(3).assign(change=[4e-8, -1e-8, 0.0])),
     "changes no values": lambda: network.largest_changes(blank(changes(3), "change")),
     "changes empty": lambda: network.largest_changes(NOTHING),
-    "scores 5": lambda: network.network_scores(network_table(*FIVE)),
+    "scores 5": lambda: network.network_scores(
+        network_table(*FIVE), network="before the update", interval=0.95
+    ),
     "scores 1": lambda: network.network_scores(network_table("oas").head(1)),
     "scores no values": lambda: network.network_scores(blank(network_table("oas"), "value")),
     "scores empty": lambda: network.network_scores(NOTHING),
@@ -155,6 +174,7 @@ EMPTY = {
     "held_out empty": "No held-out scores",
     "pairs empty": "No predicted effects",
     "partial no counts": "No partial correlations",
+    "partial zero": "Shrinkage left no partial correlation: all 80 are 0",
     "partial empty": "No partial correlations",
     "changes no values": "3 without a value",
     "changes empty": "no edge changed",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgem.errors import InputError
-from lgem.screen.cells import CellRules, describe_cells, plan_cells
+from lgem.screen.cells import CellRules, cells_kept, describe_cells, plan_cells
 from lgem.screen.labels import CONTROL, LabelRules
 
 RULES = CellRules("gene", LabelRules(("NT",)), {}, batch=("lane",), covariates=("sex",))
@@ -180,7 +180,87 @@ def test_cells_that_are_not_kept_are_in_no_group():
     cells, _ = plan([obs], rules)
     kept = (obs["lane"] == "1").to_numpy()
     assert (cells.loc[~kept, "group"] == -1).all()
+    assert cells.loc[~kept, "perturbation"].isna().all()
     assert (cells.loc[kept & (obs["gene"] != "").to_numpy(), "group"] >= 0).all()
+
+
+def test_the_table_says_what_was_asked_of_cells_that_keep_removes():
+    obs = obs_of(100)
+    free, _ = plan([obs], CellRules("gene", LabelRules(("NT",)), {}))
+    cells, _ = plan([obs], CellRules("gene", LabelRules(("NT",)), {"lane": ["1"]}))
+    assert free["asked"].equals(free["perturbation"])
+    assert cells["asked"].equals(free["asked"])
+    removed = cells["asked"].notna() & cells["perturbation"].isna()
+    expected = (obs["lane"] != "1").to_numpy() & (obs["gene"] != "").to_numpy()
+    np.testing.assert_array_equal(removed, expected)
+    assert cells["asked"][~removed].equals(cells["perturbation"][~removed])
+
+
+def kept(obs, keep):
+    described = describe_cells(obs, CellRules("index", LabelRules(("NT",)), keep), "x")
+    return cells_kept(described, keep, "a.h5ad: obs").tolist()
+
+
+def test_only_cells_with_a_wanted_value_in_every_column_are_kept():
+    obs = pd.DataFrame(
+        {
+            "type": pd.Categorical(["K562", "K562", " RPE1", None]),
+            "passed": [True, False, True, True],
+            "day": [7.0, 7.0, 7.0, np.nan],
+        }
+    )
+    assert kept(obs, {}) == [True] * 4
+    assert kept(obs, {"type": ["K562"]}) == [True, True, False, False]
+    several = {"type": ["K562", "RPE1"], "passed": ["True"], "day": ["7"]}
+    assert kept(obs, several) == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted", "told"),
+    [
+        ("type", ["K562", "RPE"], "no cell with 'RPE'; expected values that are there: K562, RPE1"
+            "; did you mean 'RPE1'?"),
+        ("day", ["7.0"], "no cell with '7.0'; expected values that are there: 7; did you"
+            " mean '7'?"),
+        ("passed", ["yes"], "no cell with 'yes'; expected values that are there: False, True"),
+    ],
+)  # fmt: skip
+def test_a_value_of_keep_that_no_cell_holds_is_told_with_the_nearest(column, wanted, told):
+    obs = pd.DataFrame({"type": ["K562", "RPE1"], "day": [7.0, np.nan], "passed": [True, False]})
+    with pytest.raises(InputError) as error:
+        kept(obs, {column: wanted})
+    assert str(error.value) == f"a.h5ad: obs: keep: column '{column}': found {told}"
+
+
+def test_a_value_of_keep_may_occur_in_one_shard_alone():
+    obs = obs_of(100)
+    obs["lane"] = np.repeat(["1", "2"], 50)
+    rules = CellRules("gene", LabelRules(("NT",)), {"lane": ["2"]}, batch=("lane",))
+    cells, groups = plan([obs.iloc[:50], obs.iloc[50:]], rules)
+    assert cells.loc[cells["perturbation"].notna(), "shard"].eq(1).all()
+    assert set(groups["batch"]) == {"2"}
+
+
+def test_shards_may_hold_a_column_in_other_types():
+    obs = obs_of(90).assign(lane=np.tile([1, 2, 3], 30), guide=np.tile([0, 1], 45))
+    whole = obs.astype({"lane": str, "guide": str})
+    rules = CellRules("gene", LabelRules(("NT",)), {"lane": ["1", "2"]}, ("lane",), ("lane",),
+                      "guide")  # fmt: skip
+    parts = [obs.iloc[:30], obs.iloc[30:60].copy(), obs.iloc[60:].copy()]
+    parts[1]["lane"] = parts[1]["lane"].astype(float)
+    parts[2]["lane"] = pd.Categorical(parts[2]["lane"])
+    parts[2]["guide"] = pd.Categorical(parts[2]["guide"].astype("float32"))
+    for one, other in zip(plan([whole], rules), plan(parts, rules), strict=True):
+        pd.testing.assert_frame_equal(
+            one.drop(columns="shard", errors="ignore"), other.drop(columns="shard", errors="ignore")
+        )
+
+
+def test_labels_may_be_numbers_of_any_type():
+    for labels in ([0, 1, 2, 0], [0.0, 1.0, 2.0, 0.0], pd.Categorical([0.0, 1, 2, 0])):
+        obs = pd.DataFrame({"gene": labels}, index=list("wxyz"))
+        cells, _ = plan([obs], CellRules("gene", LabelRules(("0",)), {}))
+        assert cells["perturbation"].tolist() == [CONTROL, "1", "2", CONTROL]
 
 
 @pytest.mark.parametrize("values", [[100, 0, 2.5, 7], pd.Categorical(["100", "0", "2.5", "7"])])
@@ -206,7 +286,9 @@ def test_a_size_factor_that_is_no_total_is_told_with_its_cell(wrong):
     )
 
 
-@pytest.mark.parametrize("key", ["perturbation", "batch", "covariates", "keep", "guide", "size"])
+@pytest.mark.parametrize(
+    "key", ["perturbation", "batch", "covariates", "keep", "guide", "size_factor"]
+)
 def test_a_missing_column_is_told_with_the_nearest(key):
     rules = {
         "perturbation": CellRules("Gene", LabelRules(("NT",)), {}),
@@ -214,13 +296,13 @@ def test_a_missing_column_is_told_with_the_nearest(key):
         "covariates": CellRules("gene", LabelRules(("NT",)), {}, covariates=("Gene",)),
         "keep": CellRules("gene", LabelRules(("NT",)), {"Gene": ["A"]}),
         "guide": CellRules("gene", LabelRules(("NT",)), {}, guide="Gene"),
-        "size": CellRules("gene", LabelRules(("NT",)), {}, size_factor="Gene"),
+        "size_factor": CellRules("gene", LabelRules(("NT",)), {}, size_factor="Gene"),
     }
     with pytest.raises(InputError) as error:
         describe_cells(obs_of(5), rules[key], "a.h5ad: obs")
     assert str(error.value) == (
-        "a.h5ad: obs: column 'Gene': found no such column; expected one of: gene, lane, sex; "
-        "did you mean 'gene'?"
+        f"a.h5ad: obs: {key}: column 'Gene': found no such column; expected one of: gene, lane, "
+        "sex; did you mean 'gene'?"
     )
 
 

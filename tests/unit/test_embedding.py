@@ -118,7 +118,7 @@ def test_dimensions_end_at_samples_or_at_genes_less_one(genes, samples, most):
     with pytest.raises(InputError) as error:
         choose_dimensions(most + 1, expression)
     message = str(error.value)
-    assert message.startswith(f"models: dimensions: found {most + 1}; expected at most {most}")
+    assert message.startswith(f"dimensions: found {most + 1}; expected at most {most}")
     assert f"{genes} genes, {samples} training profiles" in message
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, about, listing, nearest
 
 
 def test_an_error_is_one_sentence_of_fixed_parts():
@@ -15,6 +15,19 @@ def test_an_error_is_one_sentence_of_fixed_parts():
     assert str(InputError("seed", "-1", "a number from 0")) == (
         "seed: found -1; expected a number from 0"
     )
+
+
+def test_a_caller_may_say_what_an_error_is_about():
+    with pytest.raises(InputError) as error, about("models: mine"), about("fold 2"):
+        raise InputError("dimensions", "11", "at most 9")
+    assert str(error.value) == "models: mine: fold 2: dimensions: found 11; expected at most 9"
+
+
+def test_other_errors_stay_as_they_are_and_no_error_none():
+    with about("models: mine"):
+        pass
+    with pytest.raises(ValueError, match=r"^plain$"), about("models: mine"):
+        raise ValueError("plain")
 
 
 @pytest.mark.parametrize(

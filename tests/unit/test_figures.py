@@ -12,11 +12,22 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from figure_cases import CASES, EMPTY, case, drawn_texts, overlap, said, texts, within
+from figure_cases import (
+    CASES,
+    EMPTY,
+    MODELS,
+    case,
+    drawn_texts,
+    overlap,
+    paired,
+    said,
+    texts,
+    within,
+)
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from lgem.figures import style
+from lgem.figures import style, ticks
 from lgem.files import read_table, write_table
 
 
@@ -37,6 +48,24 @@ def test_every_text_is_whole_legible_and_in_its_place(name):
         assert not overlap(box, other_box), (one, other)
 
 
+@pytest.mark.parametrize("count", range(1, 8))
+def test_square_panels_keep_their_labels_in_the_picture_for_any_number_of_models(count):
+    # They shrink while the layout is computed; the fewer rows, the less room is left over.
+    figure, _ = paired(MODELS[:count], 3, 20, unit="natural logarithm of expression")
+    for text, box in drawn_texts(figure):
+        assert within(box, figure.bbox), text
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("pairs ")])
+def test_words_in_a_panel_of_pairs_cover_no_point(name):
+    for axes in case(name)[0].axes:
+        marks = axes.findobj(PathCollection)
+        points = [axes.transData.transform(mark.get_offsets()) for mark in marks]
+        for text in axes.texts if marks else []:
+            box = text.get_window_extent()
+            assert not any(box.count_contains(found) for found in points), text
+
+
 @pytest.mark.parametrize(("name", "why"), EMPTY.items())
 def test_a_figure_without_data_says_why_in_picture_and_table(name, why):
     figure, table = case(name)
@@ -44,6 +73,7 @@ def test_a_figure_without_data_says_why_in_picture_and_table(name, why):
     assert len(notes) == 1
     assert why in notes[0]
     assert why in said(name)
+    assert [text.get_fontsize() for text, _ in texts(name)].count(style.TITLE) == 1
     assert not figure.findobj(PathCollection)
 
 
@@ -121,17 +151,17 @@ def test_shortened_names_and_wrapped_lines_fit_and_lose_nothing_needlessly(width
 
 
 def test_a_long_explanation_is_given_in_full():
-    figure, table = style.empty_figure("cell " * 300, width="single")
-    ((text, box),) = drawn_texts(figure)
+    figure, table = style.empty_figure("cell " * 300, title="Cells", width="single")
+    ((text, box),) = [found for found in drawn_texts(figure) if found[0] not in figure.texts]
     assert within(box, figure.bbox)
     assert text.get_text().split() == table["note"][0].split() == ["cell"] * 300
 
 
 def test_numbers_on_axes_read_as_words():
-    powers = [style.plain_powers(value, 0) for value in (0.1, 1, 10_000, 1e5, 1e12)]
+    powers = [ticks.plain_powers(value, 0) for value in (0.1, 1, 10_000, 1e5, 1e12)]
     assert powers == ["0.1", "1", "10,000", "10⁵", "10¹²"]
     axis = style.new_figure().subplots().xaxis
-    style.number_axis(axis)
+    ticks.number_axis(axis)
     labels = axis.get_major_formatter().format_ticks
     assert labels([-0.5, 1e-17, 0.25]) == ["−0.50", "0.00", "0.25"]
     assert labels([0.0, 1e-8]) == ["0", "1e−08"]

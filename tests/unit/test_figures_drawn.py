@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from figure_cases import (
     CONSTANT,
+    LONG,
     MODELS,
     SCORE_KEYS,
     UNMEASURED,
@@ -23,6 +24,7 @@ from matplotlib.patches import StepPatch
 
 from lgem.errors import InputError
 from lgem.figures import network, prediction, screen
+from lgem.figures.pairs import thin
 
 
 def in_order(points):
@@ -62,8 +64,10 @@ def test_on_target_effects_are_drawn_as_tabled(name):
     assert all(label in said(name) for label in points["label"])
 
 
-@pytest.mark.parametrize("name", ["on_target 200", "on_target equal", "on_target wide"])
-def test_names_of_extremes_cover_no_interval(name):
+@pytest.mark.parametrize(
+    "name", ["on_target 200", "on_target equal", "on_target wide", "on_target below"]
+)
+def test_names_of_extremes_cover_neither_an_interval_nor_the_line_of_no_effect(name):
     figure, table = case(name)
     points = table[table["mark"] == "point"].fillna({"lower": table["value"]})
     to_data = figure.axes[0].transData.inverted()
@@ -73,6 +77,7 @@ def test_names_of_extremes_cover_no_interval(name):
         under = points[points["position"].between(box.x0, box.x1)]
         assert len(under)
         assert not ((under["lower"] < box.y1) & (under["upper"] > box.y0)).any()
+        assert not box.y0 < 0 < box.y1
 
 
 def test_on_target_intervals_are_196_standard_errors_and_missing_without_z():
@@ -81,6 +86,14 @@ def test_on_target_intervals_are_196_standard_errors_and_missing_without_z():
     drawn = screen.on_target(table)[1].set_index("perturbation").loc[table["perturbation"]]
     error = (table["on_target_effect"] / table["on_target_z"]).abs().where(table.index != 2)
     np.testing.assert_allclose((drawn["upper"] - drawn["lower"]) / 2, 1.96 * error.to_numpy())
+
+
+def test_effects_without_an_interval_are_counted_named_and_explained():
+    names = ", ".join(sorted(qc(30)["perturbation"].head(3)))
+    explained = said("on_target few z")
+    assert "No interval, 3 of 30: standard error unknown, as of a single sample" in explained
+    assert all(name in explained for name in names.split(", "))
+    assert "No interval" not in said("on_target 3")
 
 
 def test_on_target_counts_and_names_what_was_not_measured_and_tells_statuses_apart():
@@ -123,13 +136,13 @@ def test_a_model_without_scores_says_why():
     table = case("held_out 12 models")[1]
     notes = table[table["mark"] == "note"].set_index(["model", "metric"])["note"].to_dict()
     assert notes == {
-        (MODELS[9], "l2"): f"none scored: {UNMEASURED}",
-        (MODELS[9], "pearson_delta"): f"none scored: {UNMEASURED}",
-        ("no_change", "pearson_delta"): f"none scored: {CONSTANT}",
+        (MODELS[9], "l2"): f"none scored: {UNMEASURED} (25 of 25)",
+        (MODELS[9], "pearson_delta"): f"none scored: {UNMEASURED} (25 of 25)",
+        ("no_change", "pearson_delta"): f"none scored: {CONSTANT} (25 of 25)",
     }
     shown = said("held_out 12 models")
     assert f"none scored: {CONSTANT}" in shown
-    assert shown.count("none scored: not_embeddable: the target") == 2
+    assert shown.count("none scored: the target is not") == 2
     metrics, summary = scores(["lgem"], 3)
     silent = metrics.assign(value=np.nan, status=None), summary.assign(mean=np.nan, n=0)
     shown = [text.get_text() for text, _ in drawn_texts(prediction.held_out_error(*silent)[0])]
@@ -187,22 +200,22 @@ def test_correlation_is_that_of_all_pairs_though_few_are_drawn():
     assert (lgem["n"], lgem["n_drawn"]) == (3000, 250)
     assert "n = 3,000, 250 drawn" in said("pairs thinned")
     assert constant["note"].startswith("r undefined (constant)")
-    assert said("pairs 5 of 12").count("none scored: not_embeddable") == 7
+    assert said("pairs 5 of 12").count("none scored: the target is not") == 7
 
 
 def test_thinning_keeps_targets_and_the_same_pairs_in_any_order():
     table = pairs(MODELS[:3], 20, 100)
-    thinned = prediction.thin(table, 900)
+    thinned = thin(table, 900)
     assert thinned["model"].value_counts().to_dict() == dict.fromkeys(MODELS[:3], 300)
     assert thinned["is_target"].sum() == table["is_target"].sum() == 60
     parts = [part[["perturbation", "gene"]] for _, part in thinned.groupby("model")]
     assert len({tuple(map(tuple, part.to_numpy())) for part in parts}) == 1
-    again = prediction.thin(table.sample(frac=1, random_state=3), 900)
+    again = thin(table.sample(frac=1, random_state=3), 900)
     pd.testing.assert_frame_equal(again.sort_index(), thinned)
     uneven = pd.concat([pairs(["a"], 1, 10), pairs(["b", "c"], 10, 50)], ignore_index=True)
-    counts = prediction.thin(uneven, 410)["model"].value_counts()
+    counts = thin(uneven, 410)["model"].value_counts()
     assert counts.to_dict() == {"a": 10, "b": 200, "c": 200}
-    assert len(prediction.thin(table, 6000)) == len(table) == 6000
+    assert len(thin(table, 6000)) == len(table) == 6000
 
 
 def test_histogram_is_drawn_as_tabled_and_leaves_out_no_pair():
@@ -234,6 +247,9 @@ def test_changes_are_drawn_as_tabled_in_order_of_rank():
     assert labels[0] == "CTD-2196E14.4–RP11-0M14"
     shuffled = network.largest_changes(changes(40).sample(frac=1, random_state=0))[1]
     assert shuffled["rank"].tolist() == list(range(1, 21))
+    assert case("changes symbols")[1]["label"].tolist() == [
+        "recA–umuD", f"{LONG[1]}–umuD", "lexA–umuD"
+    ]  # fmt: skip
     directions = case("changes tiny")[1]["direction"].tolist()
     assert directions == ["stronger", "weaker", "unchanged"]
 
@@ -242,6 +258,9 @@ def test_network_scores_are_drawn_as_tabled():
     figure, table = case("scores 5")
     assert_marks(figure, table[["value", "position"]])
     assert len(table) == 20
+    assert "Edges before the update against the reference network" in said("scores 5")
+    assert "Bars: 95 % interval" in said("scores 5")
+    assert "before" not in said("scores 1")
     assert said("scores no values").count("not scored") == 4
     assert case("scores no values")[1]["lower"].isna().all()
 

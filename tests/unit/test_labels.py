@@ -11,7 +11,6 @@ from lgem.screen.labels import (
     CONTROL,
     LabelRules,
     TargetIndex,
-    cells_kept,
     genes_of,
     normalise,
 )
@@ -61,6 +60,33 @@ def test_every_way_to_write_a_perturbation_has_one_normal_form(raw, expected):
 )
 def test_config_says_what_joins_the_genes_of_a_combination(separator, raw, expected):
     assert LabelRules(("ctrl",), separator).parse(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("non_targeting", CONTROL),
+        ("GENE1_non_targeting", "GENE1"),
+        ("non_targeting_GENE1", "GENE1"),
+        ("GENE1_non_targeting_GENE2", "GENE1+GENE2"),
+        ("GENE1_GENE2_non_targeting", "GENE1+GENE2"),
+        ("non_targeting_non_targeting", CONTROL),
+        ("targeting_non_targeting", CONTROL),  # one control label may end in another
+        ("GENE1_targeting", "GENE1"),
+        ("GENE1_non", "GENE1+non"),
+        ("nontargeting_GENE1", "GENE1+nontargeting"),
+    ],
+)
+def test_a_control_label_may_hold_what_joins_genes(raw, expected):
+    for control in (("targeting", "non_targeting"), ("non_targeting", "targeting")):
+        assert LabelRules(control, "_").parse(raw) == expected
+
+
+@given(st.lists(st.sampled_from(["A", "B", "C", "no_guide", "guide"]), min_size=1, max_size=5))
+def test_control_with_a_separator_says_nothing_wherever_it_stands(parts):
+    genes = {part for part in parts if len(part) == 1}
+    expected = "+".join(sorted(genes)) or CONTROL
+    assert LabelRules(("guide", "no_guide"), "_").parse("_".join(parts)) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,7 +146,7 @@ def test_blank_and_missing_labels_carry_no_perturbation(kind):
     raw = pd.Series(
         ["NT", " B+A ", "", "  ", None, np.nan, "NT"], dtype=kind, index=list("gfedcba")
     )
-    found = normalise(raw, RULES, "a.h5ad: obs")
+    found = normalise(raw, LabelRules(("NT",)), "a.h5ad: obs")
     assert list(found.index) == list(raw.index)
     assert found.iloc[[0, 1, 6]].tolist() == [CONTROL, "A+B", CONTROL]
     assert found.iloc[2:6].isna().all()
@@ -132,7 +158,8 @@ def test_numbers_are_read_as_they_are_written():
 
 
 def test_a_text_nan_is_a_label_like_any_other():
-    assert normalise(pd.Series(["NT", "nan", "NA"]), RULES, "x").tolist() == [CONTROL, "nan", "NA"]
+    found = normalise(pd.Series(["NT", "nan", "NA"]), LabelRules(("NT",)), "x")
+    assert found.tolist() == [CONTROL, "nan", "NA"]
 
 
 @pytest.mark.parametrize(
@@ -158,10 +185,10 @@ def test_an_absent_control_label_is_told_with_the_nearest(labels, message):
 
 @pytest.mark.parametrize("label", ["control", "A+control"])
 def test_a_label_control_that_config_does_not_name_is_refused(label):
-    raw = pd.Series(["NT", "A", label])
+    raw = pd.Series(["NT", "ctrl", "A", label])
     with pytest.raises(InputError, match=r"config does not name as a label of control"):
         normalise(raw, RULES, "a.h5ad: obs")
-    named = normalise(raw, LabelRules(("NT", "control")), "a.h5ad: obs")
+    named = normalise(raw, LabelRules(("NT", "ctrl", "control")), "a.h5ad: obs")
     assert set(named) == {CONTROL, "A"}
 
 
@@ -171,18 +198,33 @@ def test_a_plus_that_joins_nothing_is_refused_since_results_would_read_a_combina
         normalise(pd.Series(["NT", "A+B"]), LabelRules(("NT",), separator), "a.h5ad: obs")
 
 
-def test_only_cells_with_a_wanted_value_in_every_column_are_kept():
-    obs = pd.DataFrame(
-        {
-            "type": pd.Categorical(["K562", "K562", "RPE1", None]),
-            "passed": [True, False, True, True],
-            "day": [7, 7, 7, 7],
-        }
+def test_a_control_label_that_no_label_mentions_is_told_with_the_nearest():
+    rules = LabelRules(("NT", "safe-harbor"))
+    raw = pd.Series(["NT", "A", "B", "safe_harbor"])
+    with pytest.raises(InputError) as error:
+        normalise(raw, rules, "a.h5ad: obs")
+    assert str(error.value) == (
+        "a.h5ad: obs: control: found no cell labelled 'safe-harbor'; expected labels that are "
+        "there: A, B, NT, safe_harbor; did you mean 'safe_harbor'?"
     )
-    assert cells_kept(obs, {}).all()
-    assert cells_kept(obs, {"type": ["K562"]}).tolist() == [True, True, False, False]
-    several = {"type": ["K562", "RPE1"], "passed": ["True"], "day": ["7"]}
-    assert cells_kept(obs, several).tolist() == [True, False, True, False]
+    for mentioned in ("safe-harbor", "safe-harbor+A", "B+safe-harbor"):
+        found = normalise(pd.Series(["NT", "A", mentioned]), rules, "x")
+        assert found.tolist() == [CONTROL, "A", rules.parse(mentioned)]
+
+
+@pytest.mark.parametrize("label", ["A\x00", "A\tB", "A\u200b", "NT+A\x1b[1m", "A\nB"])
+def test_a_label_that_cannot_be_printed_is_told_so_that_it_can_be_seen(label):
+    with pytest.raises(InputError) as error:
+        normalise(pd.Series(["NT", "B", label]), LabelRules(("NT",)), "a.h5ad: obs")
+    assert str(error.value) == (
+        f"a.h5ad: obs: label {label!r}: found a character that cannot be printed; expected "
+        "letters, digits and signs"
+    )
+
+
+def test_letters_of_any_alphabet_are_labels():
+    raw = ["NT", "TGFβ", "Drosophila ßx", "遺伝子"]
+    assert normalise(pd.Series(raw), LabelRules(("NT",)), "x").tolist() == [CONTROL, *raw[1:]]
 
 
 # Targets

@@ -204,12 +204,23 @@ def test_an_empty_cell_counts_as_a_cell_of_zeros_even_where_its_zeros_are_writte
     assert np.isfinite(log_normalise(empty, size, TARGET).data).all()
 
 
-def test_a_total_of_zero_for_a_cell_with_counts_is_told_with_its_row():
+def test_a_total_below_the_counts_of_a_cell_is_told_with_its_row():
     block = sparse.csr_matrix([[0, 0], [1, 2]])
     np.testing.assert_array_equal(size_factors(block, np.full(2, np.nan), 0, "x"), [0, 3])
     np.testing.assert_array_equal(size_factors(block, np.array([0.0, 9.0]), 0, "x"), [0, 9])
-    with pytest.raises(InputError, match=r"^a: size_factor: found 0 for row 102, which has counts"):
-        size_factors(block, np.array([5.0, 0.0]), 100, "a")
+    for total in (0.0, 2.5, 2.99):
+        with pytest.raises(InputError) as error:
+            size_factors(block, np.array([5.0, total]), 100, "a")
+        assert str(error.value) == (
+            f"a: size_factor: found {total:g} for row 102, whose counts add up to 3; expected the "
+            "cell's total count, at least the sum of what is measured; or no size_factor"
+        )
+
+
+@pytest.mark.parametrize("total", [3.0, np.float32(3e7) / 1e7, 3.0 - 1e-9, 1e9])
+def test_a_total_of_the_counts_themselves_or_more_is_taken_rounding_included(total):
+    block = sparse.csr_matrix([[1, 2]])
+    np.testing.assert_array_equal(size_factors(block, np.array([total]), 0, "x"), [total])
 
 
 # Duplicated genes

@@ -125,7 +125,7 @@ rule control_cells:
         panel=CONFIG.network.panel,
         min_detected=CONFIG.network.min_detected,
         target_sum=CONFIG.pseudobulk.target_sum,
-        origin=origin("pseudobulk.target_sum", "network.panel"),
+        origin=origin("pseudobulk.target_sum", "network.panel", "network.min_detected"),
         core=digest("control_cells.py"),
     message:
         "{wildcards.dataset}: control cells of the network's panel"
