@@ -100,14 +100,17 @@ def _prepared(table: pd.DataFrame) -> pd.DataFrame:
     value, z = style.numbers(table["on_target_effect"]), style.numbers(table["on_target_z"])
     error = (value / z.where(z != 0)).abs()
     text = {name: style.texts(table[name]) for name in ("perturbation", "on_target_gene", "status")}
+    reason = style.texts(table["reason"])
+    # Without a cell left, the reason is not the gene.
+    unmeasured = (
+        value.isna() & (text["on_target_gene"] == "") & (style.numbers(table["n_cells"]) > 0)
+    )
     return table.assign(
         **text,
         value=value,
         lower=value - 1.96 * error,
         upper=value + 1.96 * error,
-        note=style.texts(table["reason"]).mask(
-            value.isna() & (text["on_target_gene"] == ""), "target gene not measured"
-        ),
+        note=reason.mask(unmeasured, "target gene not measured"),
         position=np.nan,
     )
 

@@ -231,6 +231,11 @@ def test_names_become_paths_and_hold_no_separator():
         ({**PROFILES, "duplicates": "sum"}, ".duplicates: found 'sum'; expected error or"),
         ({**PROFILES, "size_factor": "n"}, ".size_factor: found 'n'; expected no size_factor for"),
         ({**CELLS, "covariates": ["sex", "batch"]}, ".covariates: found ['sex', 'batch']; "),
+        ({**CELLS, "covariates": ["asked"]}, ".covariates: found ['asked']; expected no column "),
+        (
+            {**CELLS, "covariates": ["sex", "day", "sex"]},
+            ".covariates: found ['sex', 'day', 'sex']; expected every column once",
+        ),
     ],
 )  # fmt: skip
 def test_keys_of_a_dataset_that_do_not_go_together(entry, expected):

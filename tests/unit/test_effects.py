@@ -15,6 +15,7 @@ from lgem.screen.effects import (
     design_row,
     effects_of_screen,
     estimate_effects,
+    not_estimable,
 )
 from lgem.screen.labels import CONTROL
 
@@ -239,8 +240,24 @@ def test_the_run_stops_over_what_it_cannot_estimate_if_told_to():
 
 def test_a_screen_of_islands_has_no_effect_to_estimate():
     layout = {(CONTROL, "u", "f"): 5, ("A", "v", "f"): 5, ("B", "w", "f"): 5}
-    with pytest.raises(InputError, match="no perturbation that can be estimated"):
-        effects_of_screen(pooled(make_cells(layout)), ["batch"], "auto")
+    with pytest.raises(InputError) as error:
+        effects_of_screen(pooled(make_cells(layout)), ["batch", "sex"], "auto")
+    assert str(error.value) == (
+        "effects: found no perturbation that can be estimated: all 2 are not connected with "
+        "control through batch; expected some that share batch with control, or adjust_batch: false"
+    )
+
+
+@pytest.mark.parametrize("adjust", ["auto", True, False])
+def test_a_screen_without_a_perturbation_of_enough_cells_is_told(adjust):
+    control = pooled(make_cells({(CONTROL, "u", "f"): 5, (CONTROL, "v", "f"): 5}))
+    assert not_estimable(control, ["batch"]) == {}
+    with pytest.raises(InputError) as error:
+        effects_of_screen(control, ["batch"], adjust)
+    assert str(error.value) == (
+        "effects: found no perturbation with enough cells; expected some with at least "
+        "pseudobulk.min_cells; see qc.tsv"
+    )
 
 
 # Errors and q-values

@@ -219,8 +219,12 @@ def l2_scores(scores):
 
 
 BASELINES = ["no_change", "mean", "additive"]
+PARTLY = re.compile(
+    r" (\w+) scores (\d+) of these(?:: ([\d.]+) there against ([\d.]+) for (\w+))?\."
+)
 SENTENCE = re.compile(
-    r"held-out L2 (?P<model>[\d.]+) against (?P<baseline>[\d.]+) on the (?P<n>\d+) of "
+    r"held-out L2 (?P<model>[\d.]+) for (?P<model_name>\w+), (?P<baseline>[\d.]+) for "
+    r"(?P<baseline_name>\w+), on the (?P<n>\d+) of "
     r"(?P<asked>\d+) perturbations that all models score "
     r"\(difference (?P<difference>[+-][\d.]+), "
     r"(?:90 % interval (?P<lower>[+-][\d.]+) to (?P<upper>[+-][\d.]+)|no 90 % interval from one)\)"
@@ -280,8 +284,31 @@ def test_a_baseline_that_scores_only_easy_perturbations_is_not_the_best():
         "additive": {**row(1.5, 1.6), "P2": None, "P3": None},
     }
     sentence = result(scores)
-    assert sentence.startswith("The model lgem beats the best baseline, no_change: held-out L2 ")
-    assert sentence.endswith(" additive scores 2 of these.")
+    assert sentence == (
+        "The model lgem beats the best baseline, no_change: held-out L2 5.050 for lgem, 6.050 for "
+        "no_change, on the 4 of 9 perturbations that all models score (difference -1.000, 90 % "
+        "interval -1.000 to -1.000). additive scores 2 of these: 1.550 there against 1.050 for "
+        "lgem."
+    )
+
+
+def test_what_scores_some_is_compared_with_the_best_model_though_a_baseline_beats_it():
+    scores = {
+        "a": row(5, 6, 7),
+        "b": row(None, None, None),
+        "paper": row(4, 5, 6),
+        "no_change": row(1, 1.5, 2),
+        "mean": row(2, 2.5, 3),
+        "additive": {"P1": 0.5},
+    }
+    sentence = result(scores)
+    assert sentence.startswith(
+        "The baseline no_change beats the best model, paper: held-out L2 5.000 for paper, 1.500 "
+        "for no_change, on the 3 of 9 "
+    )
+    assert sentence.endswith(
+        "). b scores 0 of these. additive scores 1 of these: 0.500 there against 5.000 for paper."
+    )
 
 
 def test_a_baseline_that_scores_all_shared_perturbations_can_be_the_best():
@@ -329,6 +356,15 @@ def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, addit
     assert (int(found["n"]), int(found["asked"])) == (len(shared), 9)
     for kind, means in (("model", models), ("baseline", baselines)):
         assert float(found[kind]) == pytest.approx(min(means.values()), abs=6e-4)
+        assert means[found[f"{kind}_name"]] == pytest.approx(min(means.values()))
+    partly = {name: rest for name, *rest in PARTLY.findall(sentence)}
+    some = [p for p in shared if p in scores["additive"]]
+    assert ("additive" in partly) == (0 < len(some) < len(shared))
+    if "additive" in partly:
+        count, there, against, name = partly["additive"]
+        assert (int(count), name) == (len(some), found["model_name"])
+        for told, whose in ((there, "additive"), (against, name)):
+            assert float(told) == pytest.approx(np.mean([scores[whose][p] for p in some]), abs=6e-4)
     difference = min(models.values()) - min(baselines.values())
     assert float(found["difference"]) == pytest.approx(difference, abs=6e-4)
     if len(shared) > 1:

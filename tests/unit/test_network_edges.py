@@ -18,6 +18,7 @@ from lgem.network.edges import (
     largest_changes,
     network_statistics,
     partial_correlation_histogram,
+    with_symbols,
     write_edges,
     write_graphml,
 )
@@ -58,6 +59,33 @@ def test_edges_are_all_pairs_above_the_threshold_before_or_after(threshold):
     table = edge_table(before, after, NAMES, threshold, top=3)
     assert set(table.pop("selected_by")) == {"threshold"}
     pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.parametrize("kind", [object, "category", "string"])
+def test_symbols_stand_beside_the_genes_they_belong_to(kind):
+    before, after = correlations(0), correlations(1)
+    symbols = pd.Series([f"S{name.removeprefix('gene_')}" for name in NAMES], NAMES).astype(kind)
+    for pairs in (edge_table(before, after, NAMES, 0.3, 5), largest_changes(before, after, NAMES)):
+        found = with_symbols(pairs, symbols)
+        pd.testing.assert_frame_equal(found[list(pairs.columns)], pairs)
+        assert list(found.columns) == [*pairs.columns, "symbol_a", "symbol_b"]
+        assert len(found) > 3
+        for end in "ab":
+            spelled = found[f"gene_{end}"].str.replace("gene_", "S")
+            assert found[f"symbol_{end}"].tolist() == spelled.tolist()
+        assert with_symbols(pairs, None) is pairs
+    network = graph(with_symbols(edge_table(before, after, NAMES, 0.3, 5), symbols),
+                    pd.DataFrame({"symbol": symbols}))  # fmt: skip
+    for a, b, attributes in network.edges(data=True):
+        ends = {attributes["symbol_a"], attributes["symbol_b"]}
+        assert ends == {symbols[a], symbols[b]}
+
+
+def test_a_table_without_pairs_has_columns_for_symbols_too():
+    nothing = edge_table(np.eye(12), np.eye(12), NAMES, 0.15, top=5)
+    found = with_symbols(nothing, pd.Series(NAMES, NAMES))
+    assert found.empty
+    assert list(found.columns)[-2:] == ["symbol_a", "symbol_b"]
 
 
 def test_an_edge_is_above_the_threshold_not_at_it():

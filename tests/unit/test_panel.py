@@ -41,6 +41,23 @@ def test_a_panel_is_sorted_varies_and_leaves_out_nothing_better(variance, data, 
     assert all(rank(inside) < rank(outside) for inside in found for outside in left)
 
 
+@given(variances, st.data(), st.integers(1, 12))
+def test_a_panel_with_genes_to_leave_out_is_that_of_the_others(variance, data, size):
+    genes = len(variance)
+    targets = data.draw(st.sets(st.integers(0, genes - 1)))
+    usable = np.array(data.draw(st.lists(st.booleans(), min_size=genes, max_size=genes)), bool)
+    rest = np.flatnonzero(usable)
+    among = [int(np.searchsorted(rest, row)) for row in targets if usable[row]]
+    np.testing.assert_array_equal(
+        choose_panel(variance, targets, size, usable),
+        rest[choose_panel(variance[rest], among, size)],
+    )
+    np.testing.assert_array_equal(
+        choose_panel(variance, targets, size, np.ones(genes, bool)),
+        choose_panel(variance, targets, size),
+    )
+
+
 def test_variance_within_groups_ignores_what_lies_between_them():
     rng = np.random.default_rng(0)
     parts = [rng.normal(shift, 1, (n, 3)) for shift, n in [(0, 5), (50, 9), (-20, 1)]]
@@ -68,10 +85,32 @@ def test_the_panel_of_a_screen_is_chosen_by_its_control_cells(tmp_path):
     within = frame.var().mul(frame.size() - 1, axis=0).sum() / (len(log) - frame.ngroups)
     best = within.drop(0).nlargest(4).index
     assert 5 not in best
-    assert list(panel_of(data, 5)) == sorted([0, *best])
-    assert 3 not in panel_of(data, 99)  # never detected
-    assert 5 not in panel_of(data, 99)
+    assert list(panel_of(data, 5, 0)) == sorted([0, *best])
+    assert 3 not in panel_of(data, 99, 0)  # never detected
+    assert 5 not in panel_of(data, 99, 0)
     assert len(cells) == 300
+
+
+def test_genes_that_few_control_cells_show_are_left_out_of_the_panel_targets_too(tmp_path):
+    screen = make_screen(cells=300, genes=10)
+    screen.var_names = ["A", *screen.var_names[1:]]
+    counts = np.maximum(screen.X.toarray(), 1)
+    control = np.flatnonzero(screen.obs["gene"] == "NT")
+    counts[control, 0] = counts[control, 4] = counts[control, 6] = 0
+    counts[control[:2], 0], counts[control[:3], 4], counts[control[:4], 6] = 900, 900, 1
+    screen.X = sparse.csr_matrix(counts)
+    screen.write_h5ad(tmp_path / "a.h5ad")
+    _, groups, genes, sums, _ = count([tmp_path / "a.h5ad"], ENTRY)
+    data = pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True)
+    n = len(control)
+    everything = set(range(10))
+    for share, left_out in [
+        (0, set()), (2 / n, set()), (2.5 / n, {0}), (3 / n, {0}), (3.5 / n, {0, 4}),
+        (4.5 / n, {0, 4, 6}), (0.9, {0, 4, 6}),
+    ]:  # fmt: skip
+        assert set(panel_of(data, 99, share)) == everything - left_out
+    assert 0 in panel_of(data, 1, 2 / n)  # a target comes first
+    assert 0 not in panel_of(data, 5, 0.1)  # though hardly seen it varies most
 
 
 def control_cells():

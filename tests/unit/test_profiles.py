@@ -44,7 +44,10 @@ def refused(path, *rest, **keys):
         ("id\ta\tb\nx\t1\t2\ny\t3\t4\n", ["x", "y"], ["a", "b"]),
         ("a\tb\nx\t1\t2\ny\t3\t4\n", ["x", "y"], ["a", "b"]),  # as R writes it
         ("a\tb\n1.5\t2\n3\t4\n", ["1", "2"], ["a", "b"]),  # no names
-        ("a\tb\n1\t2\n3\t4\n", ["1", "2"], ["a", "b"]),
+        ("a\tb\n1\t2\n1\t4\n", ["1", "2"], ["a", "b"]),
+        ("a\tb\n1\t2\n3\t4\n", ["1", "3"], ["b"]),  # distinct whole numbers: names
+        ("id\ta\tb\n\n7\t1\t2\n\n5\t3\t4\n\n\n", ["7", "5"], ["a", "b"]),  # blank lines
+        ("\n\ta\tb\nx\t1\t2\n  \n", ["x"], ["a", "b"]),
         ("\ta\tb\n1\t1\t2\n9\t3\t4\n", ["1", "9"], ["a", "b"]),
         ("entrez\ta\tb\n7157\t1.5\t2\n672\t3\t4\n", ["7157", "672"], ["a", "b"]),
         ("id\ta\n001\t1.5\n010\t2.5\n", ["001", "010"], ["a"]),  # names as they are spelled
@@ -68,11 +71,20 @@ def test_the_first_column_names_the_rows_where_it_holds_names(tmp_path, text, in
 
 
 def test_the_caller_may_know_that_the_first_column_holds_names(tmp_path):
-    path = table(tmp_path, "sample\tbatch\n3\t1\n1\t2\n")
+    path = table(tmp_path, "sample\tbatch\n3\t1\n3\t2\n\n")
     assert list(read_any_table(path).columns) == ["sample", "batch"]
     named = read_any_table(path, named=True)
-    assert list(named.index) == ["3", "1"]
-    assert named["batch"].tolist() == [1, 2]
+    assert list(named.index) == ["3", "3"]
+    assert named["batch"].tolist() == ["1", "2"]
+
+
+def test_a_table_of_names_stays_as_it_is_written(tmp_path):
+    path = table(tmp_path, "s\tday\tdose\tnote\na\t01\t1.0\tNA\nb\t1\t1\tnan\nc\t\t1e3\t\n")
+    found = read_any_table(path, named=True)
+    assert found["day"].tolist()[:2] == ["01", "1"]
+    assert found["dose"].tolist() == ["1.0", "1", "1e3"]
+    assert found["note"].tolist()[:2] == ["NA", "nan"]
+    assert found.isna().sum().tolist() == [1, 0, 1]
 
 
 def test_values_keep_their_kinds_and_blanks_are_missing(tmp_path):
@@ -90,10 +102,17 @@ def test_values_keep_their_kinds_and_blanks_are_missing(tmp_path):
         ("t.csv.gz", None, "found an unreadable table ("),
         ("t.tsv", ",a,b\nx,1,2\n", "a first line without the tab of its kind: ',a,b'; expected"),
         ("t.csv", "\ta\tb\nx\t1\t2\n", "a first line without the comma of its kind"),
+        (
+            "t.csv", ";a;b\nx;1,5;2\n",
+            "found a first line without the comma of its kind: ';a;b'; expected commas in .csv "
+            "files, tabs in all others",
+        ),
+        ("t.txt", "id;a\nx;1\n", "a first line without the tab of its kind: 'id;a'; expected"),
+        ("t.csv", "g" * 99 + ";b\nx;1\n", f"of its kind: '{'g' * 60}'; expected"),
         ("t.tsv", "x\t1.5\t-0.25\ny\t3.5\t4.5\n", "measurements in the first line: 1.5, -0.25"),
         ("no.tsv", None, "found no such file; expected a CSV or TSV table"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_table_is_told(tmp_path, name, text, found):
     path = tmp_path / name
     if text is not None:
@@ -145,7 +164,7 @@ def test_metadata_are_joined_by_name_not_by_row(tmp_path):
     metadata = table(tmp_path, "sample\tbatch\ns3\t3\ns9\t9\ns1\t1\ns2\t2\n", "m.tsv")
     genes = table(tmp_path, "gene\tsymbol\ng2\ttwo\n", "g.tsv")
     found = read_profiles(table(tmp_path, EXPRESSION), "genes_by_samples", metadata, genes, None)
-    assert found.obs["batch"].tolist() == [1, 2, 3]
+    assert found.obs["batch"].tolist() == ["1", "2", "3"]
     assert found.var["symbol"].isna().tolist() == [True, False]
     assert found.var["symbol"].iloc[1] == "two"
 
@@ -155,7 +174,7 @@ def test_replicates_may_share_a_name_and_its_metadata(tmp_path):
     metadata = table(tmp_path, "\tday\nA\t7\nNT\t8\n", "m.tsv")
     found = read_profiles(path, "genes_by_samples", metadata, None, None)
     assert list(found.obs.index) == ["NT", "A", "NT"]
-    assert found.obs["day"].tolist() == [8, 7, 8]
+    assert found.obs["day"].tolist() == ["8", "7", "8"]
     np.testing.assert_array_equal(found.values, [[1], [2], [3]])
 
 
@@ -197,7 +216,10 @@ def test_metadata_that_do_not_fit_are_told(tmp_path):
     assert refused(path, "genes_by_samples", m, None, None).startswith(
         f"{m}: found no row for 2 samples: s2, s3; expected a row for every sample"
     )
-    assert "no row for 2 samples: g1, g2" in refused(path, "samples_by_genes", m, None, None)
+    assert refused(path, "genes_by_samples", m, None, None).endswith("in its first column the name")
+    turned = refused(path, "samples_by_genes", m, None, None)
+    assert "no row for 2 samples: g1, g2" in turned
+    assert turned.endswith("; it has rows for what are taken for genes: see orientation")
     g = table(tmp_path, "gene\tsymbol\nENSG1\ta\nENSG2\tb\n", "g.tsv")
     assert refused(path, "genes_by_samples", None, g, None) == (
         f"{g}: found no row for any gene; there are: ENSG1, ENSG2; expected rows for genes such "
@@ -211,6 +233,48 @@ def test_genes_that_occur_twice_in_a_header_are_told(tmp_path):
     path = table(tmp_path, "\tg1\tg1\ns1\t1\t2\ns2\t3\t4\n")
     with pytest.raises(InputError, match=r"genes: found 1 gene names that occur more than once"):
         read_dataset_profiles({"table": path}, ENTRY)
+
+
+def test_numbers_name_samples_and_genes_though_all_values_are_whole(tmp_path):
+    path = table(tmp_path, "entrez\t11\t12\t13\n7157\t1\t2\t3\n672\t4\t5\t6\n")
+    metadata = table(tmp_path, "id\tgene\n11\t0\n12\t7157\n13\t672\n", "m.tsv")
+    found = read_profiles(path, "genes_by_samples", metadata, None, None)
+    assert list(found.var.index) == ["7157", "672"]
+    assert found.obs["gene"].to_dict() == {"11": "0", "12": "7157", "13": "672"}
+    np.testing.assert_array_equal(found.values, [[1, 4], [2, 5], [3, 6]])
+    cells, groups, _ = group_profiles(
+        found, cell_rules({**ENTRY, "control": ["0"], "batch": None}), 1, metadata
+    )
+    assert cells["perturbation"].tolist() == ["control", "7157", "672"]
+    assert groups["n_cells"].tolist() == [1, 1, 1]
+
+
+def test_batches_of_profiles_stay_apart_as_they_are_spelled(tmp_path):
+    names = ["a", "b", "c", "d", "e"]
+    path = table(tmp_path, "\tg1\n" + "".join(f"{name}\t1.5\n" for name in names))
+    lanes = ["01", "1", "NA", "", "1.0"]
+    labels = ["NT", "A", "B", "NT", "A"]
+    rows = zip(names, labels, lanes, strict=True)
+    text = "s\tgene\tlane\n" + "".join("\t".join(row) + "\n" for row in rows)
+    tables = {"table": path, "metadata": table(tmp_path, text, "m.tsv")}
+    cells, _, _ = group_profiles(read_dataset_profiles(tables, ENTRY), cell_rules(ENTRY), 1, "m")
+    assert cells["batch"].tolist() == ["01", "1", "NA", "-", "1.0"]
+
+
+def test_samples_of_one_name_cannot_be_found_in_metadata_unless_the_name_is_the_label(tmp_path):
+    path = table(tmp_path, "\tg1\ng\t1\nNT\t2.5\nNT\t3\nA\t4\nB\t5\n")
+    metadata = table(tmp_path, "s\tgene\tlane\ng\tA\t1\nNT\tNT\t1\nA\tA\t1\nB\tB\t1\n", "m.tsv")
+    tables = {"table": path, "metadata": metadata}
+    with pytest.raises(InputError) as error:
+        read_dataset_profiles(tables, ENTRY)
+    assert str(error.value) == (
+        f"{path}: found more than one sample called NT; expected a name of its own for every "
+        "sample, to find it in the metadata"
+    )
+    found = read_dataset_profiles(tables, {**ENTRY, "perturbation": "index"})
+    assert found.obs["lane"].tolist() == ["1"] * 5
+    alone = read_dataset_profiles({"table": path}, {**ENTRY, "perturbation": None})
+    assert list(alone.obs.index) == ["g", "NT", "NT", "A", "B"]
 
 
 # Profiles as a screen

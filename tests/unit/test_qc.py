@@ -6,10 +6,21 @@ import pytest
 from count_files import ENTRY, TARGET, count, make_screen
 from scipy import stats
 
-from lgem.screen.effects import GroupStatistics, effects_of_screen
+from lgem.screen.effects import (
+    GroupStatistics,
+    effects_of_screen,
+    factors_used,
+    not_estimable,
+)
 from lgem.screen.io import effects_data, group_statistics, pseudobulk_data
 from lgem.screen.labels import CONTROL, TargetIndex
-from lgem.screen.qc import perturbation_table, pooled_mean_and_error, screen_summary
+from lgem.screen.qc import (
+    PSEUDOCOUNT,
+    mark_not_estimable,
+    perturbation_table,
+    pooled_mean_and_error,
+    screen_summary,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +60,15 @@ def test_guides_are_counted_where_they_are_known(table):
     assert table["n_guides"].to_dict() == {"A": 3, "A+B": 3, "B": 3, "C": 0, "Z": 1}
 
 
+def test_guides_are_missing_where_no_column_names_them(counted):
+    cells, data, _ = counted
+    free = cells.assign(guide="-")
+    targets = TargetIndex(list(data.var_names))
+    found = perturbation_table(free, group_statistics(data), targets, 20, counts=True)
+    assert found["n_guides"].isna().all()
+    assert len(found) == 5
+
+
 def test_too_few_cells_are_a_reason_not_a_silence(table):
     few = table[table["status"] == "left_out"]
     assert list(few.index) == ["Z"]
@@ -77,8 +97,9 @@ def test_on_target_change_is_measured_on_the_cells(counted, table):
         assert row["on_target_gene"] == name
         assert row["on_target_effect"] == pytest.approx(mine.mean() - base.mean(), abs=1e-9)
         assert row["on_target_z"] == pytest.approx(welch.statistic, abs=1e-7)
-        fold = np.log2(np.expm1(mine.mean()) / np.expm1(base.mean()))
-        assert row["on_target_log2_fold_change"] == pytest.approx(fold, abs=1e-6)
+        fold = np.log2((np.expm1(mine.mean()) + 0.01) / (np.expm1(base.mean()) + 0.01))
+        assert row["on_target_log2_fold_change"] == pytest.approx(fold, abs=1e-9)
+    assert PSEUDOCOUNT == 0.01
 
 
 def test_of_a_combination_the_target_with_the_weakest_evidence_shows(counted, table):
@@ -136,6 +157,97 @@ def test_the_summary_counts_every_cell_and_every_perturbation(counted, table):
     assert found["perturbations_kept"] == 4
     assert found["perturbations_left_out"] == {"Z": "1 cells, fewer than min_cells 20"}
     assert found["perturbations_with_measured_target"] == 3
+
+
+# What keep removes
+
+
+@pytest.fixture(scope="module")
+def removed(tmp_path_factory):
+    """A screen whose keep leaves nothing of A, one cell of B, and the rest as it is."""
+    screen = make_screen(cells=200, genes=12, seed=2)
+    screen.var_names = ["A", "g1", "B", *screen.var_names[3:]]
+    screen.obs["gene"] = np.random.default_rng(0).choice(["NT", "A", "B", "C", "D", ""], 200)
+    b_cells = screen.obs_names[screen.obs["gene"] == "B"]
+    screen.obs["day"] = np.where(screen.obs["gene"].isin(["A", "B"]), 1.0, 2.0)
+    screen.obs.loc[[b_cells[0], *screen.obs_names[screen.obs["gene"] == "NT"][:7]], "day"] = 2.0
+    screen.obs.loc[screen.obs_names[screen.obs["gene"] == "NT"][:7], "day"] = 3.0
+    path = tmp_path_factory.mktemp("keep") / "a.h5ad"
+    screen.write_h5ad(path)
+    cells, groups, genes, sums, _ = count([path], {**ENTRY, "keep": {"day": ["2"]}})
+    data = pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True)
+    targets = TargetIndex(list(data.var_names))
+    table = perturbation_table(cells, group_statistics(data), targets, 5, counts=True)
+    return screen.obs, cells, table
+
+
+def test_a_perturbation_that_keep_removes_stands_in_the_table_with_the_reason(removed):
+    obs, _, table = removed
+    rows = table.set_index("perturbation")
+    asked = (obs["gene"] == "A").sum()
+    assert rows["status"].to_dict() == {
+        "A": "left_out", "B": "left_out", "C": "kept", "D": "kept",
+    }  # fmt: skip
+    assert rows["reason"].tolist() == [
+        f"all {asked} cells removed by keep", "1 cells, fewer than min_cells 5", "", "",
+    ]  # fmt: skip
+    assert rows["n_cells"].to_dict() == {
+        "A": 0, "B": 1, "C": (obs["gene"] == "C").sum(), "D": (obs["gene"] == "D").sum(),
+    }  # fmt: skip
+    assert rows.loc["A", "on_target_gene"] == ""
+    assert rows.loc["A", ["on_target_effect", "on_target_z"]].isna().all()
+
+
+def test_the_summary_tells_cells_that_keep_removed_from_cells_without_a_label(removed):
+    obs, cells, table = removed
+    found = screen_summary(cells, table)
+    blank, gone = (obs["gene"] == ""), (obs["day"] != 2)
+    assert found["cells_without_perturbation"] == blank.sum() > 0
+    assert found["cells_removed_by_keep"] == (gone & ~blank).sum() > 7
+    assert found["control_cells"] == ((obs["gene"] == "NT") & ~gone).sum()
+    assert found["cells"] == 200 == (
+        found["cells_without_perturbation"] + found["cells_removed_by_keep"]
+        + found["control_cells"] + table["n_cells"].sum()
+    )  # fmt: skip
+    assert found["perturbations_asked"] == 4
+    assert found["perturbations_kept"] == 2
+    assert list(found["perturbations_left_out"]) == ["A", "B"]
+
+
+# What the design cannot estimate
+
+
+def test_perturbations_that_the_design_cannot_estimate_say_so(counted, table):
+    cells, data, _ = counted
+    statistics = group_statistics(data)
+    groups = statistics.groups.copy()
+    groups.loc[groups["perturbation"] == "C", "batch"] = "far"
+    apart = GroupStatistics(groups, statistics.mean, statistics.variance)
+    kept = apart.only([name for name in table.index if table.loc[name, "status"] == "kept"])
+    before = table.reset_index()
+    for adjust, lost in [("auto", ["C"]), (True, ["C"]), (False, [])]:
+        unknown = not_estimable(kept, factors_used(kept, ["batch"], adjust))
+        assert list(unknown) == lost
+        found = mark_not_estimable(before, unknown).set_index("perturbation")
+        assert found.index[found["status"] == "not_estimable"].tolist() == lost
+        for name in lost:
+            assert found.loc[name, "reason"] == "not connected with control through batch"
+        others = found.index.difference(lost)
+        pd.testing.assert_frame_equal(found.loc[others], table.loc[others], check_dtype=False)
+        summary = screen_summary(cells, found.reset_index())
+        assert summary["perturbations_kept"] == 4 - len(lost)
+        assert summary["perturbations_left_out"] == {
+            **dict.fromkeys(lost, "not connected with control through batch"),
+            "Z": "1 cells, fewer than min_cells 20",
+        }
+
+
+def test_factors_of_a_single_level_are_not_adjusted_for(counted):
+    statistics = group_statistics(counted[1])
+    alone = GroupStatistics(statistics.groups.assign(sex="f"), statistics.mean, statistics.variance)
+    assert factors_used(alone, ["batch", "sex"], "auto") == ["batch"]
+    assert factors_used(alone, ["batch", "sex"], True) == ["batch"]
+    assert factors_used(alone, ["batch", "sex"], False) == []
 
 
 def test_the_effects_file_has_a_row_for_every_perturbation_asked_for(counted, table):

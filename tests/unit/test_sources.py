@@ -9,8 +9,9 @@ from count_files import ENTRY, count, make_screen
 from scipy import sparse
 
 from lgem.errors import InputError
-from lgem.screen.entry import cell_rules, describe_shards
+from lgem.screen.entry import cell_rules, counted_genes, describe_shards
 from lgem.screen.sources import (
+    as_text,
     check_counts,
     check_same_genes,
     count_matrix,
@@ -203,6 +204,19 @@ def test_a_matrix_of_another_shape_than_its_annotation_is_told(path):
     assert complaint(path).endswith("X: found shape (120, 14); expected 120 cells × 15 genes")
 
 
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_a_sparse_matrix_that_does_not_say_its_shape_is_told(tmp_path, form):
+    screen = make_screen()
+    screen.X = screen.X.asformat(form)
+    screen.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "a") as handle:
+        del handle["X"].attrs["shape"]
+    assert complaint(tmp_path / "a.h5ad") == (
+        f"{tmp_path / 'a.h5ad'}: X: found a sparse matrix without its shape; expected a whole "
+        ".h5ad file"
+    )
+
+
 def test_another_encoding_is_told(path):
     with h5py.File(path, "a") as handle:
         handle["X"].attrs["encoding-type"] = "coo_matrix"
@@ -239,6 +253,56 @@ def test_a_gene_without_a_symbol_keeps_its_identifier(tmp_path):
         assert genes[column].tolist()[:5] == ["S", "g1", "g2", "g3", "T0"]
 
 
+@pytest.mark.parametrize("name", ["", "  ", "g\x00x", "g\tx", "\ng", "g\u200b"])
+def test_a_gene_name_that_is_blank_or_cannot_be_printed_is_told(name):
+    var = make_screen().var.rename(index={"g4": name})
+    with pytest.raises(InputError) as error:
+        counted_genes(var, ENTRY, "a.h5ad")
+    assert str(error.value) == (
+        f"a.h5ad: genes: found the gene name {name!r}; expected letters, digits and signs, not "
+        "blank"
+    )
+
+
+@pytest.mark.parametrize("duplicates", ["keep_ids", "sum"])
+def test_a_symbol_that_cannot_be_printed_is_told_and_an_unused_one_is_not(tmp_path, duplicates):
+    screen = make_screen()
+    screen.var["symbol"] = [*screen.var["symbol"][:-1], "S\x01"]
+    screen.write_h5ad(tmp_path / "a.h5ad")
+    used = {"gene_symbols": "symbol", "duplicates": duplicates}
+    assert "genes: found the gene name 'S\\x01'; expected" in complaint(tmp_path / "a.h5ad", **used)
+    assert len(describe(tmp_path / "a.h5ad")[1]) == 15
+
+
+# Columns as texts
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pd.Series([1, 2]), ["1", "2"]),
+        (pd.Series([1.0, np.nan, -2.0, -0.0]), ["1", None, "-2", "0"]),
+        (pd.Series([1.0, 2.0], dtype="float32"), ["1", "2"]),
+        (pd.Series([1, None], dtype="Int8"), ["1", None]),
+        (pd.Series([1.0, None], dtype="Float64"), ["1", None]),
+        (pd.Series(pd.Categorical([2, None, 1])), ["2", None, "1"]),
+        (pd.Series(pd.Categorical([2.0, None, 1.0])), ["2", None, "1"]),
+        (pd.Series(pd.Categorical([" a", None, "b "])), ["a", None, "b"]),
+        (pd.Series(pd.Categorical([True, None])), ["True", None]),
+        (pd.Series([True, False]), ["True", "False"]),
+        (pd.Series([0.5, 1.0]), ["0.5", "1"]),  # 1 is 1 beside fractions too
+        (pd.Series([1e300, np.inf, 3.0]), ["1e+300", "inf", "3"]),
+        (pd.Series([np.nan, np.nan]), [None, None]),
+        (pd.Series(["01", "1", "1.0", " NA "]), ["01", "1", "1.0", "NA"]),  # texts stay texts
+    ],
+)
+def test_a_value_has_one_spelling_whatever_type_holds_it(column, texts):
+    column.index = pd.Index([f"cell{row}" for row in range(len(column))])
+    found = as_text(column)
+    assert list(found.index) == list(column.index)
+    assert [None if pd.isna(text) else text for text in found] == texts
+
+
 # Shards
 
 
@@ -258,6 +322,19 @@ def test_shards_of_other_genes_are_told(tmp_path, path):
     )
     assert "1.h5ad: found gene 'gX' at position 15; expected 'g14', as in the other" in messages[1]
     assert "2.h5ad: found gene 'g14' at position 1; expected 'g0', as in the other" in messages[2]
+
+
+def test_shards_of_other_symbols_are_told_where_symbols_are_used(tmp_path, path):
+    other = make_screen()
+    other.var["symbol"] = [*other.var["symbol"][:-1], "SX"]
+    other.write_h5ad(tmp_path / "b.h5ad")
+    for duplicates in ("keep_ids", "sum"):
+        message = complaint(path, tmp_path / "b.h5ad", gene_symbols="symbol", duplicates=duplicates)
+        assert message == (
+            f"{tmp_path / 'b.h5ad'}: found gene 'SX' at position 15; expected 'S7', as in the "
+            f"other shard {path}"
+        )
+    assert len(describe(path, tmp_path / "b.h5ad")[1]) == 15
 
 
 def test_equal_genes_are_no_problem():

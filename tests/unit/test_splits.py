@@ -260,6 +260,15 @@ def test_a_missing_column_is_named(columns, missing, hint):
     )
 
 
+@pytest.mark.parametrize("columns", [["perturbation", "set"], ["perturbation", "set", "fold"]])
+def test_a_table_without_rows_is_refused(columns):
+    with pytest.raises(InputError) as error:
+        from_table(pd.DataFrame(columns=columns), SCREEN, LABELS, "my_splits.tsv")
+    assert str(error.value) == (
+        "my_splits.tsv: found no rows; expected a row per perturbation: its name, train or test"
+    )
+
+
 @pytest.mark.parametrize(("name", "separator"), [("s.tsv", "\t"), ("s.txt", "\t"), ("s.csv", ",")])
 def test_a_split_table_is_read_as_texts(tmp_path, name, separator):
     rows = [["perturbation", "set", "fold"], ["NA", "train", "01"], ["7157", "test", "01"]]
