@@ -7,7 +7,6 @@ prints the JSON schema that editors use to complete and check ``config.yaml``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -336,11 +335,6 @@ class Config(Section):
             update={"dataset": [dataset], "datasets": {dataset: self.datasets[dataset]}}
         )
         return one.model_dump(mode="json")
-
-    def digest(self, dataset: str) -> str:
-        """Return a short digest of all that `of` returns."""
-        content = json.dumps(self.of(dataset), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def load(raw: Mapping[str, Any]) -> Config:

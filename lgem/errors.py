@@ -47,6 +47,11 @@ def nearest(word: object, choices: Iterable[object]) -> str | None:
     return spelled[matches[0]] if matches else None
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun: 1 cell, 2 cells."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def listing(values: Iterable[object], most: int = 10) -> str:
     """Join values for a message, at most `most` of them, saying how many more there are."""
     words = [str(value) for value in values]

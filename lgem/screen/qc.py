@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lgem.errors import counted
 from lgem.screen.cells import NO_GROUP
 from lgem.screen.effects import GroupStatistics
 from lgem.screen.labels import CONTROL, TargetIndex
@@ -57,9 +58,9 @@ def perturbation_table(
         members = labelled[labelled["group"] != NO_GROUP]
         reason = ""
         if members.empty:
-            reason = f"all {len(labelled)} cells removed by keep"
+            reason = f"{counted(len(labelled), 'cell')}, all removed by keep"
         elif len(members) < min_cells:
-            reason = f"{len(members)} cells, fewer than min_cells {min_cells}"
+            reason = f"{counted(len(members), 'cell')}, fewer than min_cells {min_cells}"
         measured = None if members.empty else targets.find(str(name)).rows
         rows.append(
             {

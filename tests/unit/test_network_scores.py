@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lgem.errors import InputError
-from lgem.network.reference import _rank, _scores, score_network
+from lgem.network.reference import _rank, _scores, headline, score_network
 
 METRICS = ["auroc", "aupr", "aupr_ratio", "early_precision"]
 
@@ -186,6 +186,18 @@ def test_reference_genes_beyond_the_network_are_ignored():
     extra = pd.DataFrame({"gene_a": ["g0", "elsewhere"], "gene_b": ["elsewhere", "far away"]})
     pd.testing.assert_frame_equal(
         point(rho, names, pd.concat([edges, extra])), point(rho, names, edges)
+    )
+
+
+def test_the_result_is_told_in_a_sentence_that_says_how_many_edges_are_known():
+    rho, names, edges, score, true = problem(16)
+    table = score_network(rho, names, edges, draws=50, interval=0.9, seed=1)
+    ratio = table.set_index("metric").loc["aupr_ratio"]
+    precision = average_precision_score(true, score)
+    assert headline(table, names, edges) == (
+        f"Against {true.sum()} known edges the network of 30 genes has an average precision of "
+        f"{precision:.3f}, {precision / true.mean():.1f} × chance "
+        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
     )
 
 

@@ -72,7 +72,7 @@ def test_guides_are_missing_where_no_column_names_them(counted):
 def test_too_few_cells_are_a_reason_not_a_silence(table):
     few = table[table["status"] == "left_out"]
     assert list(few.index) == ["Z"]
-    assert few["reason"].tolist() == ["1 cells, fewer than min_cells 20"]
+    assert few["reason"].tolist() == ["1 cell, fewer than min_cells 20"]
     assert (table.loc[table["status"] == "kept", "reason"] == "").all()
 
 
@@ -155,7 +155,7 @@ def test_the_summary_counts_every_cell_and_every_perturbation(counted, table):
     assert found["batches"] == 2
     assert found["perturbations_asked"] == 5
     assert found["perturbations_kept"] == 4
-    assert found["perturbations_left_out"] == {"Z": "1 cells, fewer than min_cells 20"}
+    assert found["perturbations_left_out"] == {"Z": "1 cell, fewer than min_cells 20"}
     assert found["perturbations_with_measured_target"] == 3
 
 
@@ -189,7 +189,7 @@ def test_a_perturbation_that_keep_removes_stands_in_the_table_with_the_reason(re
         "A": "left_out", "B": "left_out", "C": "kept", "D": "kept",
     }  # fmt: skip
     assert rows["reason"].tolist() == [
-        f"all {asked} cells removed by keep", "1 cells, fewer than min_cells 5", "", "",
+        f"{asked} cells, all removed by keep", "1 cell, fewer than min_cells 5", "", "",
     ]  # fmt: skip
     assert rows["n_cells"].to_dict() == {
         "A": 0, "B": 1, "C": (obs["gene"] == "C").sum(), "D": (obs["gene"] == "D").sum(),
@@ -238,7 +238,7 @@ def test_perturbations_that_the_design_cannot_estimate_say_so(counted, table):
         assert summary["perturbations_kept"] == 4 - len(lost)
         assert summary["perturbations_left_out"] == {
             **dict.fromkeys(lost, "not connected with control through batch"),
-            "Z": "1 cells, fewer than min_cells 20",
+            "Z": "1 cell, fewer than min_cells 20",
         }
 
 
@@ -260,7 +260,7 @@ def test_the_effects_file_has_a_row_for_every_perturbation_asked_for(counted, ta
     assert found.obs["status"].to_dict() == {
         "A": "estimated", "A+B": "estimated", "B": "estimated", "C": "estimated", "Z": "left_out",
     }  # fmt: skip
-    assert found.obs.loc["Z", "reason"] == "1 cells, fewer than min_cells 20"
+    assert found.obs.loc["Z", "reason"] == "1 cell, fewer than min_cells 20"
     assert found.obs["embeddable"].to_dict() == {
         "A": True, "A+B": True, "B": True, "C": False, "Z": False,
     }  # fmt: skip

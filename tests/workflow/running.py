@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +99,41 @@ def succeed(folder: Path, *arguments: str, **options: Any) -> Run:
     return run
 
 
+def killed(folder: Path, moment: Callable[[], bool], cores: int = 2) -> None:
+    """Start the workflow, and kill it with all its processes at a moment."""
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--cores", str(cores)),
+    ]
+    with (folder / "killed.log").open("w") as log:
+        run = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        end = time.monotonic() + 300
+        while not moment():
+            told = (folder / "killed.log").read_text("utf-8")
+            assert run.poll() is None, f"the run ended before the moment:\n{told}"
+            assert time.monotonic() < end, f"the moment never came:\n{told}"
+            time.sleep(0.002)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        status = run.wait()
+    assert status == -signal.SIGKILL
+
+
+def ended_in_words(run: Run) -> None:
+    """Require that a run has failed for a problem that it told, not for one of its own."""
+    assert run.status == 1
+    assert "Traceback" not in run.output
+    assert "please report" not in run.output
+
+
 def copy_repository(place: Path) -> Path:
     """Copy what the workflow is made of, with the times of its files."""
     unwanted = shutil.ignore_patterns("__pycache__")
-    for part in ("workflow", "scripts", "lgem", "envs"):
+    for part in ("workflow", "scripts", "lgem", "envs", "profiles"):
         shutil.copytree(ROOT / part, place / part, ignore=unwanted)
     shutil.copy2(ROOT / "Snakefile", place)
     return place

@@ -92,6 +92,7 @@ def test_every_table_and_figure_is_in_its_category(whole_run):
     scores = {"metrics.tsv", "summary.tsv", "comparisons.tsv", "figures/held_out_error.png"}
     assert scores <= found["Prediction"]
     tables = {"updates.tsv", "statistics.tsv", "changes.tsv", "scores.tsv", "network.graphml"}
+    tables |= {"strongest.tsv"}
     assert {f"network/{name}" for name in tables} <= found["Network"]
     drawn = (whole_run.folder / "results" / "tiny" / "figures").glob("*.png")
     assert {f"figures/{path.name}" for path in drawn} <= set.union(*found.values())

@@ -8,6 +8,7 @@ import shutil
 
 import anndata
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -23,6 +24,8 @@ from tests.workflow.running import (
     copy_repository,
     differing,
     files,
+    killed,
+    snakemake,
     succeed,
     write_config,
 )
@@ -35,7 +38,8 @@ RESULTS = {
     *("pseudobulk.h5ad", "effects.h5ad", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
     *("comparisons.tsv", "network/precision.npz", "network/edges.parquet"),
     *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
-    *("network/changes.tsv", "network/scores.tsv", "network/headline.txt"),
+    *("network/strongest.tsv", "network/changes.tsv", "network/scores.tsv"),
+    "network/headline.txt",
 }
 KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
 COLUMNS = {
@@ -47,6 +51,7 @@ COLUMNS = {
     "comparisons.tsv": "model_a model_b metric n difference lower upper",
     "network/updates.tsv": "order source rank drift refactorised",
     "network/statistics.tsv": "metric before after",
+    "network/strongest.tsv": "gene_a gene_b before after change selected_by",
     "network/changes.tsv": "rank gene_a gene_b before after change",
     "network/scores.tsv": "estimator metric value chance lower upper",
 }
@@ -89,7 +94,24 @@ def test_tables_have_their_columns(whole_run, name):
 def test_edges_have_their_columns(results):
     table = pq.read_table(results / "network" / "edges.parquet")
     assert {"gene_a", "gene_b", "before", "after", "change"} <= set(table.column_names)
-    assert table.num_rows > 0
+    assert table.num_rows > 100
+
+
+def test_the_strongest_edges_are_the_first_hundred_of_all(whole_run, results):
+    edges = pq.read_table(results / "network" / "edges.parquet").to_pandas()
+    strongest = whole_run.table("tiny/network/strongest.tsv")
+    pd.testing.assert_frame_equal(strongest, edges.head(100))
+    size = strongest[["before", "after"]].abs().max(axis=1)
+    assert size.is_monotonic_decreasing
+    assert (edges[["before", "after"]].abs().max(axis=1)[100:] <= size.iloc[-1]).all()
+
+
+def test_the_log_warns_of_a_network_only_where_shrinkage_is_near_one(whole_run):
+    statistics = whole_run.table("tiny/network/statistics.tsv").set_index("metric")
+    assert statistics.loc["shrinkage", "before"] < 0.99
+    log = (whole_run.folder / "logs" / "tiny" / "network.log").read_text("utf-8")
+    assert "shrinkage" in log
+    assert "too few cells" not in log
 
 
 def test_figures_are_pictures_with_their_numbers(whole_run, results):
@@ -164,6 +186,47 @@ def test_the_merged_config_repeats_the_run_on_one_core_byte_by_byte(whole_run, r
     second = files(folder / "resources") | files(folder / "results" / "tiny", BYTES_REPEAT)
     assert len(first) > 60
     assert differing(first, second) == []
+
+
+def hidden(folder):
+    """Temporary files of results that are being written."""
+    return {name for name in files(folder / "results") if re.search(r"(^|/)\.", name)}
+
+
+@pytest.mark.parametrize("stage", ["pseudobulk.h5ad", "models"])
+def test_a_killed_run_is_repeated_and_ends_as_if_nothing_had_been(
+    whole_run, results, tmp_path, stage
+):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    shutil.copy(whole_run.folder / "config.yaml", folder)
+    markers = folder / ".snakemake" / "incomplete"
+
+    def in_the_middle():
+        """Whether the stage has begun or is over, and a job is under way."""
+        begun = (folder / "results" / "tiny" / stage).exists()
+        return begun and markers.is_dir() and any(path.is_file() for path in markers.rglob("*"))
+
+    killed(folder, in_the_middle)
+    orphaned = hidden(folder)
+    assert not (folder / "results" / "tiny" / "report.html").exists()
+    before = files(folder / "results" / "tiny", BYTES_REPEAT)
+    assert before
+
+    locked = snakemake(folder)
+    assert locked.status == 1
+    assert "--unlock" in locked.output
+    succeed(folder, "--unlock")
+    run = succeed(folder)
+    assert {"evaluate", "report"} <= run.jobs.keys()
+    assert "simulate" not in run.jobs  # what was done stays done
+
+    first = files(whole_run.folder / "resources") | files(results, BYTES_REPEAT)
+    second = files(folder / "resources") | files(folder / "results" / "tiny", BYTES_REPEAT)
+    leftover = {name.removeprefix("tiny/") for name in hidden(folder)}
+    assert {f"tiny/{name}" for name in leftover} <= orphaned
+    assert differing(first, {name: second[name] for name in second.keys() - leftover}) == []
+    assert succeed(folder).jobs == {}
 
 
 def test_shards_and_the_order_of_cells_change_no_table(whole_run, results, tmp_path):

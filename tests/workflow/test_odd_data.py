@@ -1,0 +1,237 @@
+"""Config that does not suit the data ends the run in words; what is merely odd runs through."""
+
+from __future__ import annotations
+
+import json
+
+import anndata
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from scipy import sparse
+
+from lgem.config import BASELINES
+from tests.workflow.broken_screens import PROFILES, cells
+from tests.workflow.running import ended_in_words, files, snakemake, succeed, write_config
+from tests.workflow.screens import CELLS, GENES, PERTURBATIONS, cells_of, profiles_of
+
+pytestmark = pytest.mark.workflow
+
+# --- config that does not suit the data ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A sound screen, with its effects estimated."""
+    folder = tmp_path_factory.mktemp("sound")
+    cells()(folder)
+    datasets = {"sound": {**CELLS, "path": "screen.h5ad"}}
+    write_config(folder, dataset="sound", datasets=datasets)
+    succeed(folder, "results/sound/splits.tsv", "--config", "splits={scheme: leave_one_out}")
+    return folder
+
+
+MISFITS = {
+    "too_many_folds": (
+        {"splits": {"folds": 5}},
+        None,
+        ["splits.folds: found 5 folds for 4 perturbations; expected at most 4"],
+    ),
+    "unknown_perturbation": (
+        {"splits": {"scheme": "file", "file": "splits.tsv"}},
+        "perturbation\tset\nGENE1\ttrain\nGENE22\ttest\n",
+        ["splits.tsv: perturbation: found 'GENE22'; expected a usable perturbation", "'GENE2'?"],
+    ),
+    "unknown_set": (
+        {"splits": {"scheme": "file", "file": "splits.tsv"}},
+        "perturbation\tset\nGENE1\ttrain\nGENE2\ttesting\n",
+        ["splits.tsv: set: found 'testing'; expected train or test; did you mean 'test'?"],
+    ),
+    "no_column": (
+        {"splits": {"scheme": "file", "file": "splits.tsv"}},
+        "perturbations\tset\nGENE1\ttrain\nGENE2\ttest\n",
+        ["splits.tsv: column 'perturbation': found no such column", "mean 'perturbations'?"],
+    ),
+    "no_rows": (
+        {"splits": {"scheme": "file", "file": "splits.tsv"}},
+        "perturbation\tset\n",
+        ["splits.tsv: found no rows; expected a row per perturbation: its name, train or test"],
+    ),
+    "too_many_dimensions": (
+        {
+            "splits": {"scheme": "leave_one_out"},
+            "models": [{"name": "paper", "preset": "paper", "dimensions": 5}],
+        },
+        None,
+        ["models: paper: dimensions: found 5; expected at most 4 (12 genes, 4 training profiles"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_config_that_does_not_suit_the_data_ends_the_run(sound, case):
+    sections, splits, told = MISFITS[case]
+    if splits is not None:
+        (sound / "splits.tsv").write_text(splits, "utf-8")
+    config = yaml.safe_load((sound / "config.yaml").read_text("utf-8"))
+    asked = {key: config[key] for key in ("dataset", "datasets")}
+    write_config(sound, **asked, **sections)
+    run = snakemake(sound, "results/sound/predictions/paper.h5ad")
+    ended_in_words(run)
+    assert len(run.errors) == 1
+    for words in told:
+        assert words in run.errors[0]
+    assert not {"plan_cells", "pseudobulk", "effects"} & run.jobs.keys()
+    left = files(sound / "results" / "sound")
+    assert not [name for name in left if name.startswith(("models/paper", "predictions"))]
+
+
+# --- odd, but no error ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    screen = cells_of((*PERTURBATIONS, "GENE7"))
+    lone = np.flatnonzero(screen.obs["gene"] == "GENE7")
+    screen = screen[np.setdiff1d(np.arange(screen.n_obs), lone[1:])].copy()
+    dense = screen.X.toarray()
+    dense[0] = dense[45] = 0  # a control cell and a perturbed one without a single count
+    dense[:, 8] = 0
+    screen.X = sparse.csr_matrix(dense)
+    screen.write_h5ad(folder / "odd.h5ad")
+    names = [f"UNSEEN{number}" for number in range(1, 6)]
+    table, metadata = profiles_of(names)
+    table.to_csv(folder / "unmeasured.tsv", sep="\t")
+    metadata.to_csv(folder / "metadata.tsv", sep="\t")
+    part_of_a_screen(folder / "part.h5ad")
+    datasets = {
+        "odd": {**CELLS, "path": "odd.h5ad"},
+        "unmeasured": {**PROFILES, "path": "unmeasured.tsv"},
+        "part": {
+            **CELLS,
+            **{"path": "part.h5ad", "keep": {"day": "1"}, "gene_symbols": "symbol"},
+        },
+    }
+    write_config(folder, dataset=list(datasets), datasets=datasets, pseudobulk={"min_cells": 1})
+    targets = [
+        f"results/{name}/{table}"
+        for name in ("odd", "part")
+        for table in ("metrics.tsv", "network/statistics.tsv")
+    ]
+    return succeed(folder, *targets, "results/unmeasured/metrics.tsv")
+
+
+def part_of_a_screen(path):
+    """A screen that keeps nothing of GENE2, measures GENE3 apart, and lacks one cell's day."""
+    screen = cells_of((*PERTURBATIONS, "GENE5"))
+    screen.obs["day"] = np.where(screen.obs["gene"] == "GENE2", 2.0, 1.0)
+    screen.obs.loc["cell_39", "day"] = np.nan  # a control cell; the column is floating point
+    screen.obs.loc[screen.obs["gene"] == "GENE3", "lane"] = "lane_9"
+    screen.var["symbol"] = screen.var_names
+    screen.var_names = [f"ENSG{row:02}" for row in range(len(GENES))]
+    screen.write_h5ad(path)
+
+
+def test_every_perturbation_that_is_not_kept_has_its_reason(odd):
+    qc = odd.table("part/qc.tsv").set_index("perturbation")
+    unconnected = "not connected with control through batch"
+    assert qc["status"].to_dict() == {
+        **dict.fromkeys(["GENE1", "GENE4", "GENE5"], "kept"),
+        **{"GENE2": "left_out", "GENE3": "not_estimable"},
+    }
+    assert qc["reason"].dropna().to_dict() == {
+        "GENE2": "12 cells, all removed by keep",
+        "GENE3": unconnected,
+    }
+    assert qc["n_cells"].to_dict() == {
+        **dict.fromkeys(["GENE1", "GENE3", "GENE4", "GENE5"], 12),
+        "GENE2": 0,
+    }
+    assert qc["n_guides"].isna().all()
+    content = json.loads((odd.folder / "results/part/qc.json").read_text("utf-8"))
+    assert content["cells_removed_by_keep"] == 13
+    assert content["cells_without_perturbation"] == 0
+    assert content["control_cells"] == 39
+    assert content["perturbations_left_out"] == qc["reason"].dropna().to_dict()
+    effects = anndata.read_h5ad(odd.folder / "results/part/effects.h5ad")
+    left_out = effects.obs.loc[effects.obs["status"] == "left_out", "reason"]
+    assert left_out.to_dict() == qc["reason"].dropna().to_dict()
+    assert odd.table("part/design.tsv").loc[0, "explanation"] == (
+        f"3 effects estimated, adjusted for batch; 1 left out, {unconnected}: GENE3"
+    )
+    metrics = odd.table("part/metrics.tsv")
+    gone = metrics[metrics["status"] == "left_out"].groupby("perturbation")["reason"].unique()
+    assert {name: list(reasons) for name, reasons in gone.items()} == {
+        "GENE2": ["12 cells, all removed by keep"],
+        "GENE3": [unconnected],
+    }
+
+
+def test_edges_of_genes_with_symbols_show_both(odd):
+    place = odd.folder / "results" / "part" / "network"
+    symbol_of = {f"ENSG{row:02}": gene for row, gene in enumerate(GENES)}
+    tables = {
+        "edges": pq.read_table(place / "edges.parquet").to_pandas(),
+        "strongest": odd.table("part/network/strongest.tsv"),
+        "changes": odd.table("part/network/changes.tsv"),
+    }
+    for table in tables.values():
+        assert len(table) > 0
+        for end in "ab":
+            assert table[f"symbol_{end}"].tolist() == [symbol_of[g] for g in table[f"gene_{end}"]]
+    assert "symbol_a" not in odd.table("odd/network/strongest.tsv")
+    pd.testing.assert_frame_equal(tables["strongest"], tables["edges"].head(100))
+
+
+@pytest.mark.parametrize("name", ["odd", "part"])
+def test_a_network_of_too_few_cells_is_warned_of(odd, name):
+    statistics = odd.table(f"{name}/network/statistics.tsv").set_index("metric")
+    log = (odd.folder / "logs" / name / "network.log").read_text("utf-8")
+    assert statistics.loc["shrinkage", "before"] > 0.99  # 40 cells of independent genes
+    warning = "shrinkage near 1: too few cells to tell partial correlations from none"
+    assert log.count(warning) == 1
+
+
+def test_empty_cells_are_counted_and_kept(odd):
+    content = json.loads((odd.folder / "results/odd/qc.json").read_text("utf-8"))
+    assert content["empty_control_cells"] == 1
+    assert content["cells"] == 40 + 4 * 12 + 1
+    assert content["control_cells"] == 40
+
+
+def test_a_gene_of_zeros_has_no_effect_and_no_place_in_the_network(odd):
+    effects = anndata.read_h5ad(odd.folder / "results/odd/effects.h5ad")
+    assert (effects[:, "GENE9"].X == 0).all()
+    assert np.isfinite(effects.X).all()
+    statistics = odd.table("odd/network/statistics.tsv").set_index("metric")
+    assert statistics.loc["genes", "before"] == len(GENES) - 1
+
+
+def test_a_perturbation_with_one_cell_is_predicted_and_scored(odd):
+    qc = odd.table("odd/qc.tsv").set_index("perturbation")
+    assert qc.loc["GENE7", ["n_cells", "status"]].tolist() == [1, "kept"]
+    metrics = odd.table("odd/metrics.tsv")
+    l2 = metrics[(metrics["perturbation"] == "GENE7") & (metrics["metric"] == "l2")]
+    made = l2.set_index("model").drop("additive")
+    assert set(made.index) == {"paper", "no_change", "mean"}
+    assert np.isfinite(made["value"]).all()
+    pseudobulk = anndata.read_h5ad(odd.folder / "results/odd/pseudobulk.h5ad")
+    alone = (pseudobulk.obs["perturbation"] == "GENE7").to_numpy()
+    assert (pseudobulk.layers["variance"][alone] == 0).all()
+
+
+def test_where_no_target_is_measured_baselines_run_and_the_reason_is_told(odd):
+    metrics = odd.table("unmeasured/metrics.tsv")
+    model = metrics[metrics["model"] == "paper"]
+    assert set(model["status"]) == {"not_embeddable"}
+    assert model["reason"].str.startswith("target not measured: UNSEEN").all()
+    mean = metrics[(metrics["model"] == "mean") & (metrics["metric"] == "l2")]
+    assert set(mean["perturbation"]) == {f"UNSEEN{number}" for number in range(1, 6)}
+    assert np.isfinite(mean["value"]).all()
+    assert set(metrics["model"]) == {"paper", *BASELINES}
+    sentence = (odd.folder / "results/unmeasured/headline.txt").read_text("utf-8")
+    assert sentence.startswith("No model could predict any of 5 perturbations (")
+    assert "target not measured" in sentence
