@@ -6,6 +6,7 @@ import ast
 import hashlib
 import platform
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,24 @@ def core_digest(script: Path, root: Path) -> str:
         if path in seen or not path.is_file():
             continue
         seen.add(path)
-        waiting += [file for name in _imports(path) for file in _files(name, root)]
+        waiting += [
+            file for name in _imports(path.read_text("utf-8")) for file in _files(name, root)
+        ]
     digest = hashlib.sha256()
     for path in sorted(seen - {script}):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _imports(path: Path) -> Iterable[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+@cache  # by text: the scripts share most modules behind them, and a run starts with all digests
+def _imports(source: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
 def _files(name: str, root: Path) -> Iterable[Path]:

@@ -7,7 +7,13 @@ import anndata
 
 from lgem.files import write_table, write_text
 from lgem.prediction.evaluation import headline, score_models
-from lgem.prediction.metrics import compare, per_perturbation, shared_perturbations, summarise
+from lgem.prediction.metrics import (
+    comparable_models,
+    compare,
+    per_perturbation,
+    shared_perturbations,
+    summarise,
+)
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -20,7 +26,7 @@ with job(snakemake) as log:
     evaluation = snakemake.params.evaluation
     resampling = (evaluation["bootstrap"], evaluation["interval"], snakemake.params.seed)
     metrics = score_models(predictions, effects, evaluation["top_genes"])
-    comparable = [name for name in [*models, *baselines] if name != "additive"]
+    comparable = comparable_models([*models, *baselines])
     shared = shared_perturbations(per_perturbation(metrics), comparable)
     summary = summarise(metrics, shared, effects.n_obs, *resampling)
     comparisons = compare(metrics, [*models, *baselines], *resampling)

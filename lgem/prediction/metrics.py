@@ -7,7 +7,7 @@ observed in a held-out perturbation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -139,6 +139,11 @@ def per_perturbation(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.dropna(subset="value").groupby(keys, sort=False)["value"].mean().reset_index()
 
 
+def comparable_models(models: Iterable[str]) -> list[str]:
+    """Return the models that decide what is shared: all but the baseline for combinations."""
+    return [str(model) for model in models if model != "additive"]
+
+
 def shared_perturbations(scores: pd.DataFrame, models: Sequence[str]) -> set[str]:
     """Return the perturbations that every one of the models that score any has scored by L2."""
     l2_scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
@@ -220,7 +225,7 @@ def comparable(metrics: pd.DataFrame, summary: pd.DataFrame) -> tuple[pd.DataFra
 
     Where models share none, all scores are returned.
     """
-    models = [str(model) for model in metrics["model"].unique() if model != "additive"]
+    models = comparable_models(metrics["model"].unique())
     shared = shared_perturbations(per_perturbation(metrics), models)
     which = SHARED if shared else SCORED
     chosen = metrics[metrics["perturbation"].isin(shared)] if shared else metrics

@@ -83,7 +83,7 @@ def memory(base_mb, factor):
 
 def shard_file(wildcards):
     """Return the file of one shard of a dataset."""
-    return LAYOUT.shards(wildcards.dataset)[int(wildcards.shard)]
+    return shard_files(wildcards)[int(wildcards.shard)]
 
 
 def shard_files(wildcards):
@@ -107,7 +107,7 @@ def per_shard(name):
     """Return an input function that names one file per shard of a dataset."""
 
     def files(wildcards):
-        shards = range(len(LAYOUT.shards(wildcards.dataset)))
+        shards = range(len(shard_files(wildcards)))
         return [
             f"results/{wildcards.dataset}/work/{name.format(shard=s)}" for s in shards
         ]
