@@ -11,16 +11,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from lgem import config
+from lgem import config, config_dataset
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("", config.Config),
-    ("datasets.NAME", config.Dataset),
-    ("datasets.NAME.simulate", config.Simulation),
+    ("datasets.NAME", config_dataset.Dataset),
+    ("datasets.NAME.simulate", config_dataset.Simulation),
     ("pseudobulk", config.Pseudobulk),
     ("splits", config.Splits),
     ("models[]", config.Model),
     ("evaluation", config.Evaluation),
+    ("screen", config.Screen),
     ("network", config.Network),
 ]
 
@@ -41,7 +42,7 @@ def reference() -> str:
             default = "" if field.default is PydanticUndefined else _default(field.default)
             meaning = field.description or _section_of(field.annotation)
             kind = _type(field.annotation)
-            if config.OneOrMore in field.metadata or (
+            if config_dataset.OneOrMore in field.metadata or (
                 "BeforeValidator" in str(field.annotation) and name != "keep"
             ):
                 kind = "text or list"

@@ -10,8 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lgem.config import BASELINES, Config, ConfigError, Dataset
+from lgem.config import (
+    BASELINES,
+    CONTROLS,
+    GENE_EMBEDDINGS,
+    PERTURBATION_EMBEDDINGS,
+    SAME_EFFECT,
+    Config,
+    ConfigError,
+    Model,
+)
+from lgem.config_dataset import Dataset
 from lgem.errors import InputError, listing, nearest
+
+PERTURBED_FIGURES = (
+    *("on_target", "held_out_error", "error_by_genes", "embedding_swaps", "doubles"),
+    *("observed_against_predicted", "calibration"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,23 +99,64 @@ class Layout:
         return [path]
 
     @property
+    def baselines(self) -> list[str]:
+        """Names of all baselines."""
+        return [*BASELINES, *([SAME_EFFECT] if self.config.splits.scheme == "context" else [])]
+
+    @property
     def models(self) -> list[str]:
-        """Names of all models, then of the baselines."""
-        return [*(model.name for model in self.config.models), *BASELINES]
+        """Names of all models, of the baselines, and of the controls."""
+        return [*(model.name for model in self.config.models), *self.baselines, *CONTROLS]
 
     def model(self, name: str) -> dict[str, Any]:
-        """Return the kind of a model or baseline, and the settings of its fit."""
+        """Return the kind of a model, baseline or control, and the settings of its fit.
+
+        ``genes`` and ``perturbations`` name the file or the dataset that an embedding is read from.
+        """
+        if name == SAME_EFFECT:
+            return _described("same_effect", {"on_target": False})
+        stem = name.removesuffix("_on_target")
+        if name in BASELINES and stem == "additive":
+            return _described("additive", {"on_target": stem != name})
         if name in BASELINES:
-            return {"kind": name, "settings": {}}
-        model = next(model for model in self.config.models if model.name == name)
-        return {
-            "kind": "lgem",
-            "settings": {
-                "solver": model.solver,
-                "dimensions": None if model.dimensions == "auto" else model.dimensions,
-                "penalty": model.penalty,
-            },
+            weight = float(stem == "mean")
+            model = Model(name="baseline", dimensions=0, mean_weight=weight, on_target=stem != name)
+        elif name == "lgem_random_P":
+            model = Model(name="control", perturbation_embedding="random")
+        elif name == "lgem_random_G":
+            model = Model(name="control", gene_embedding="random", perturbation_embedding="pca")
+        else:
+            model = next(model for model in self.config.models if model.name == name)
+        genes, perturbations = model.gene_embedding, model.perturbation_embedding
+        own = perturbations in PERTURBATION_EMBEDDINGS
+        source = "dataset" if perturbations in self.config.datasets else "file"
+        settings = {
+            "gene_embedding": genes if genes in GENE_EMBEDDINGS else "file",
+            "perturbation_embedding": perturbations if own else source,
+            "solver": model.solver,
+            "dimensions": None if model.dimensions == "auto" else model.dimensions,
+            "penalty": None if model.penalty == "auto" else model.penalty,
+            "mean_weight": None if model.mean_weight == "auto" else model.mean_weight,
+            "published": model.preset == "paper",
+            "on_target": model.on_target,
+            "seed": self.config.seed,
         }
+        return _described(
+            "linear",
+            settings,
+            None if genes in GENE_EMBEDDINGS else genes,
+            None if own else perturbations,
+        )
+
+    def embedding_files(self, name: str) -> dict[str, str]:
+        """Return the files that the embeddings of a model are read from, by what they embed."""
+        model = self.model(name)
+        found = {} if model["genes"] is None else {"genes": model["genes"]}
+        other = model["perturbations"]
+        if other is not None:
+            stage = f"results/{other}/effects.h5ad"
+            found["perturbations"] = stage if other in self.config.datasets else other
+        return found
 
     def digest(self, name: str, settings: Sequence[str], models: Sequence[str]) -> str:
         """Return a short digest of what a result of a dataset depends on.
@@ -126,11 +182,8 @@ class Layout:
     def figures(self, name: str) -> list[str]:
         """Return the names of a dataset's figures."""
         return [
-            *(
-                ["on_target", "held_out_error", "observed_against_predicted"]
-                if self.is_perturbed(name)
-                else []
-            ),
+            *(PERTURBED_FIGURES if self.is_perturbed(name) else []),
+            *(["predicted_against_truth"] if self._dataset(name).simulate is not None else []),
             "partial_correlations",
             "largest_changes",
             *(["network_scores"] if self.reference_network(name) else []),
@@ -140,7 +193,7 @@ class Layout:
         """Return the tables of a dataset that its report shows."""
         perturbed = [
             *("qc.tsv", "qc.json", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
-            *("comparisons.tsv", "headline.txt"),
+            *("comparisons.tsv", "headline.txt", "screen.tsv"),
         ]
         network = [
             *("strongest.tsv", "updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"),
@@ -173,8 +226,44 @@ class Layout:
         split_file = self.config.splits.file
         if split_file is not None and not Path(split_file).is_file():
             problems.append(_missing("splits.file", split_file))
+        problems += [
+            problem for model in self.config.models for problem in self._embedding_problems(model)
+        ]
         if problems:
             raise ConfigError(problems)
+
+    def _embedding_problems(self, model: Model) -> list[str]:
+        """Say which embeddings of a model are neither a word, nor a dataset, nor a file."""
+        problems = []
+        for key, words, datasets in (
+            ("gene_embedding", GENE_EMBEDDINGS, []),
+            ("perturbation_embedding", PERTURBATION_EMBEDDINGS, self.config.datasets),
+        ):
+            value, place = getattr(model, key), f"models.{model.name}.{key}"
+            if value in words or (value not in datasets and Path(value).is_file()):
+                continue
+            if value not in datasets:
+                known = [*words, *datasets]
+                expected = f"one of {listing(known)}, or the path of an existing table"
+                problems.append(
+                    str(InputError(place, f"'{value}'", expected, nearest(value, known)))
+                )
+            elif value in self.config.dataset:
+                expected = "another dataset than those that are predicted"
+                problems.append(str(InputError(place, f"'{value}'", expected)))
+            elif not self.is_perturbed(value):
+                expected = "a dataset with perturbations"
+                problems.append(str(InputError(place, f"'{value}'", expected)))
+        return problems
+
+
+def _described(
+    kind: str,
+    settings: dict[str, Any],
+    genes: str | None = None,
+    perturbations: str | None = None,
+) -> dict[str, Any]:
+    return {"kind": kind, "settings": settings, "genes": genes, "perturbations": perturbations}
 
 
 def _value_at(content: Mapping[str, Any], path: str) -> Any:

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import linalg
 
-from lgem.errors import InputError
+from lgem.errors import InputError, listing
+from lgem.prediction.space import Columns
+from lgem.screen.labels import Target, genes_of
 from lgem.systems import numerical_rank
+
+# What `dimensions: auto` of the published model means, and how many are ever tried or drawn.
+PUBLISHED_DIMENSIONS, MOST_DIMENSIONS = 10, 50
+PCA, PCA_EXPRESSION, RANDOM, IDENTITY, FILE = "pca", "pca_expression", "random", "identity", "file"
+TARGET, DATASET = "target", "dataset"
+
+
+def principal_scores(X: np.ndarray, dimensions: int) -> np.ndarray:
+    """Return the scores U S of the leading components of X (rows × columns), as it is.
+
+    The sign of each component is fixed: its entry of largest magnitude is positive. Components
+    beyond the rank are zeros.
+    """
+    U, s, _ = linalg.svd(X, full_matrices=False)
+    # Rounding noise in place of these zeros would pass for signal among the few rows of targets.
+    s[numerical_rank(s, X.shape) :] = 0
+    return signs_fixed(U[:, :dimensions] * s[:dimensions])
+
+
+def signs_fixed(scores: np.ndarray) -> np.ndarray:
+    """Return scores (rows × components), the largest entry of every component positive."""
+    if not scores.size:
+        return scores
+    signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])])
+    return scores * np.where(signs == 0, 1.0, signs)
 
 
 def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
     """Return principal-component scores of genes: G (genes × dimensions).
 
     Genes are the observations and samples the variables; every sample is centred over the genes
-    and not scaled, so that G = U S of the centred matrix. The sign of each component is fixed:
-    its entry of largest magnitude is positive. Components beyond the rank are zeros.
+    and not scaled, so that G = U S of the centred matrix.
 
     Parameters
     ----------
@@ -29,13 +57,7 @@ def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
     -----
     The gene embedding of Ahlmann-Eltze, Huber & Anders (2025), Nature Methods 22, 1657.
     """
-    centred = expression - expression.mean(axis=0)
-    U, s, _ = linalg.svd(centred, full_matrices=False)
-    # Rounding noise in place of these zeros would pass for signal among the few rows of targets.
-    s[numerical_rank(s, centred.shape) :] = 0
-    G = U[:, :dimensions] * s[:dimensions]
-    signs = np.sign(G[np.abs(G).argmax(axis=0), np.arange(G.shape[1])])
-    return G * np.where(signs == 0, 1.0, signs)
+    return principal_scores(expression - expression.mean(axis=0), dimensions)
 
 
 def most_dimensions(expression: np.ndarray) -> int:
@@ -44,24 +66,18 @@ def most_dimensions(expression: np.ndarray) -> int:
     return min(genes - 1, samples)
 
 
-def choose_dimensions(asked: int | None, expression: np.ndarray, preferred: int = 10) -> int:
+def choose_dimensions(asked: int | None, most: int, preferred: int, columns: str) -> int:
     """Return the dimensions asked for, or as many of the preferred ones as there can be.
 
     Raises
     ------
     InputError
-        Where more are asked for than the training set allows.
+        Where more are asked for than the training set allows; `columns` says in words what it has.
     """
-    most = most_dimensions(expression)
     if asked is None:
         return min(preferred, most)
     if asked > most:
-        genes, samples = expression.shape
-        raise InputError(
-            "dimensions",
-            f"{asked}",
-            f"at most {most} ({genes} genes, {samples} training profiles with control), or auto",
-        )
+        raise InputError("dimensions", f"{asked}", f"at most {most} ({columns}), or auto")
     return asked
 
 
@@ -74,3 +90,122 @@ def target_embedding(gene_embedding: np.ndarray, targets: Sequence[tuple[int, ..
     for row, genes in enumerate(targets):
         P[row] = gene_embedding[list(genes)].sum(axis=0)
     return P
+
+
+@dataclass(frozen=True)
+class GeneEmbedding:
+    """Where G (genes × d) comes from.
+
+    Parameters
+    ----------
+    source
+        ``pca``: components of the training effects, as they are, since no effect is the origin;
+        ``pca_expression``: of the log-expression of all training profiles and control, as
+        published; ``random``: normal numbers; ``identity``: every gene for itself; ``file``: a
+        table.
+    values
+        The embedding (genes × d) for ``random`` and ``file``.
+    """
+
+    source: str
+    values: np.ndarray | None = None
+
+    @property
+    def nested(self) -> bool:
+        """Whether fewer dimensions are the first ones of more."""
+        return self.source in (PCA, PCA_EXPRESSION, RANDOM)
+
+    def of(self, columns: Columns, dimensions: int) -> np.ndarray:
+        """Return the embedding of the genes in the space of the columns (r × d)."""
+        if self.source == PCA:
+            return principal_scores(columns.effects, dimensions)
+        if self.source == PCA_EXPRESSION:
+            profiles = np.column_stack(
+                [columns.control[:, None] + columns.effects, columns.control]
+            )
+            ones = columns.ones
+            centred = profiles - np.outer(ones, ones @ profiles) / (ones @ ones)
+            return principal_scores(centred, dimensions)
+        assert self.values is not None
+        return columns.coordinates(self.values[:, :dimensions] if self.nested else self.values)
+
+    def most(self, columns: Columns, genes: int) -> int:
+        """Return how many dimensions it can have."""
+        if self.source == PCA:
+            return min(genes, len(columns.perturbations))
+        if self.source == PCA_EXPRESSION:
+            return min(genes - 1, len(columns.perturbations) + 1)
+        return genes if self.values is None else self.values.shape[1]
+
+
+def random_genes(genes: int, dimensions: int, seed: int) -> GeneEmbedding:
+    """Return an embedding of normal numbers (genes × dimensions); fewer are the first ones."""
+    draws = np.random.default_rng([seed, 1]).standard_normal((dimensions, genes))
+    return GeneEmbedding(RANDOM, draws.T)
+
+
+def random_vector(gene: str, dimensions: int, seed: int) -> np.ndarray:
+    """Return a gene's vector of normal numbers, the same in every training set."""
+    digest = hashlib.sha256(f"{seed}/{gene}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    return generator.standard_normal(dimensions)
+
+
+@dataclass(frozen=True)
+class PerturbationEmbedding:
+    """Where P (perturbations × d) comes from.
+
+    Parameters
+    ----------
+    source
+        ``target``: the target's row of G; ``pca``: its row of the principal components of the
+        training effects, whatever G is; ``random``: normal numbers; ``file``: a table;
+        ``dataset``: the perturbation's components in another data set.
+    table
+        Vectors by name of perturbation or gene, for ``file`` and ``dataset``.
+    seed
+        Of ``random``.
+
+    Notes
+    -----
+    A combination that has no vector of its own is the sum of its genes' vectors.
+    """
+
+    source: str
+    table: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def by_gene(self) -> bool:
+        """Whether vectors are rows of an embedding of the genes measured."""
+        return self.source in (TARGET, PCA)
+
+    @property
+    def nested(self) -> bool:
+        """Whether fewer dimensions are the first ones of more."""
+        return self.source in (RANDOM, DATASET)
+
+    def why_not(self, perturbation: str, target: Target) -> str:
+        """Return why a perturbation cannot be embedded, or nothing where it can."""
+        if self.by_gene:
+            return target.reason if target.rows is None else ""
+        if self.source == RANDOM or perturbation in self.table:
+            return ""
+        missing = [gene for gene in genes_of(perturbation) if gene not in self.table]
+        return f"not in the perturbation embedding: {listing(missing)}" if missing else ""
+
+    def vector(self, perturbation: str, dimensions: int) -> np.ndarray:
+        """Return the vector of a perturbation that `why_not` has nothing against."""
+        if self.source == RANDOM:
+            genes = [random_vector(g, dimensions, self.seed) for g in genes_of(perturbation)]
+            return np.sum(genes, axis=0)
+        if perturbation in self.table:
+            found = self.table[perturbation]
+        else:
+            found = np.sum([self.table[gene] for gene in genes_of(perturbation)], axis=0)
+        return found[:dimensions] if self.nested else found
+
+    @property
+    def width(self) -> int:
+        """Dimensions of the table's vectors; none without a table."""
+        return len(next(iter(self.table.values()))) if self.table else 0

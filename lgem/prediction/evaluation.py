@@ -1,27 +1,21 @@
-"""A screen's held-out predictions as a whole: all scores, the result in words, pairs to draw.
+"""A screen's held-out predictions as a whole: all scores, and pairs to draw.
 
 Every perturbation asked for is in the table of scores, with a status.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.errors import listing
-from lgem.prediction.metrics import (
-    TOP,
-    bootstrap_interval,
-    gene_sets,
-    per_perturbation,
-    score_table,
-    top_genes,
-)
-from lgem.prediction.model import PREDICTED
-from lgem.screen.io import LEFT_OUT, symbols_of
+from lgem.prediction.calibration import NEGATIVE, POSITIVE
+from lgem.prediction.metrics import TOP, Compared, gene_sets, score_table, top_genes
+from lgem.prediction.summary import ENTRY
+from lgem.prediction.training import ANSWERED, PREDICTED
+from lgem.screen.io import ESTIMATED, LEFT_OUT, symbols_of
 from lgem.screen.labels import TargetIndex, genes_of
 
 NOT_HELD_OUT = "not_held_out"
@@ -36,26 +30,88 @@ PAIR_COLUMNS = ["model", "perturbation", "gene", "predicted_effect", "observed_e
 
 
 def score_models(
-    predictions: Mapping[str, anndata.AnnData], effects: anndata.AnnData, genes: int
+    predictions: Mapping[str, anndata.AnnData],
+    effects: anndata.AnnData,
+    genes: int,
+    duplicate: anndata.AnnData | None = None,
 ) -> pd.DataFrame:
     """Score the predictions of all models over the `genes` most expressed in control.
 
     Perturbations that were left out before any model saw them, and those that no fold holds out,
-    stand in the table too, without a value and with the reason.
+    stand in the table too, without a value and with the reason. The technical duplicate is scored
+    like a model, but for coverage.
     """
-    control = effects.var["control"].to_numpy()
-    top = top_genes(control, genes)
+    top = top_genes(effects.var["control"].to_numpy(), genes)
     index = TargetIndex(effects.var_names.tolist(), symbols_of(effects.var))
-    tables = []
-    for model, data in predictions.items():
-        held_out = data.obs[list(ENTRY_TYPES)].astype(ENTRY_TYPES)
-        entries = pd.concat([held_out, _not_held_out(held_out, effects)])
-        targets = [measured_targets(index, name) for name in entries["perturbation"]]
-        observed = np.asarray(data.layers["observed"])
-        tables.append(
-            score_table(model, entries, np.asarray(data.X), observed, control, targets, top)
-        )
+    mean = predictions.get(NEGATIVE)
+    tables = [
+        _scores(model, data, effects, index, top, mean) for model, data in predictions.items()
+    ]
+    if duplicate is not None:
+        again = duplicate.copy()
+        status = again.obs["status"].astype(object).replace(ESTIMATED, PREDICTED)
+        again.obs = again.obs.assign(repeat=pd.NA, fold=pd.NA, status=status)
+        table = _scores(POSITIVE, again, effects, index, top, mean)
+        tables.append(table[table["metric"] != "coverage"])
     return pd.concat(tables, ignore_index=True).astype({"repeat": "Int64", "fold": "Int64"})
+
+
+def _scores(
+    model: str,
+    data: anndata.AnnData,
+    effects: anndata.AnnData,
+    index: TargetIndex,
+    top: np.ndarray,
+    mean: anndata.AnnData | None,
+) -> pd.DataFrame:
+    """Score the predictions of one model."""
+    held_out = data.obs[list(ENTRY_TYPES)].astype(ENTRY_TYPES)
+    entries = pd.concat([held_out, _not_held_out(held_out, effects)])
+    targets = [measured_targets(index, name) for name in entries["perturbation"]]
+    known = {
+        argument: np.asarray(data.layers[layer], dtype=float)
+        for argument, layer in (("se", "observed_se"), ("lower", "lower"), ("upper", "upper"))
+        if layer in data.layers
+    }
+    if mean is not None:
+        known["reference"] = references(data.obs, mean)
+    profiles = Compared.table(
+        np.asarray(data.X, dtype=float),
+        np.asarray(data.layers["observed"], dtype=float),
+        effects.var["control"].to_numpy(dtype=float),
+        **known,
+    )
+    no_interval = str(data.uns.get("interval", {}).get("reason", ""))
+    return score_table(model, entries, profiles, targets, top, no_interval)
+
+
+def references(entries: pd.DataFrame, mean: anndata.AnnData) -> np.ndarray:
+    """Return the mean of the training centroids for each entry (entries × genes).
+
+    This is what the baseline `mean` predicts for the same perturbation in the same fold. An entry
+    without a fold, of a technical duplicate, gets the average over those that hold it out.
+    """
+    of_mean, of_entries = _keys(mean.obs), _keys(entries)
+    profiles = np.asarray(mean.X, dtype=float)
+    row_of = dict(zip(of_mean, range(len(of_mean)), strict=True))
+    found = np.full((len(entries), mean.n_vars), np.nan)
+    rows_of: dict[str, list[int]] = {}
+    for row, (perturbation, *_) in enumerate(of_mean):
+        rows_of.setdefault(perturbation, []).append(row)
+    folds = entries["fold"].notna().to_numpy()
+    for entry, key in enumerate(of_entries):
+        if folds[entry] and key in row_of:
+            found[entry] = profiles[row_of[key]]
+        elif not folds[entry] and key[0] in rows_of:
+            found[entry] = profiles[rows_of[key[0]]].mean(axis=0)
+    return found
+
+
+def _keys(obs: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return what tells entries apart: perturbation, repeat, fold and, where given, context."""
+    columns = [*ENTRY, *(["context"] if "context" in obs else [])]
+    texts = obs[columns].astype("string").fillna("")
+    return list(texts.itertuples(index=False, name=None))
 
 
 def _not_held_out(held_out: pd.DataFrame, effects: anndata.AnnData) -> pd.DataFrame:
@@ -79,68 +135,24 @@ def measured_targets(index: TargetIndex, perturbation: str) -> list[int]:
     return [row for rows in found if rows for row in rows]
 
 
-def headline(
-    metrics: pd.DataFrame,
-    shared: set[str],
-    asked: int,
-    models: Sequence[str],
-    baselines: Sequence[str],
-    draws: int,
-    interval: float,
-    seed: int,
-) -> str:
-    """Return the result in one sentence: the best model against the best baseline, by mean L2.
+def seen_alone(predictions: Mapping[str, anndata.AnnData]) -> pd.DataFrame | None:
+    """Return how many genes of each held-out combination training saw alone, where known.
 
-    Both means, their difference and its interval are over the `shared` perturbations. What scores
-    only some of these is not compared, but named.
+    Returns
+    -------
+    DataFrame or None
+        perturbation, repeat, fold, seen (a whole number); the same for all models.
     """
-    scores = per_perturbation(metrics)
-    scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
-    wide = scores.pivot_table(index="perturbation", columns="model", values="value")
-    if not any(model in wide for model in models):
-        why = listing(_reasons(metrics[metrics["model"].isin(models)]))
-        return f"No model could predict any of {asked} perturbations ({why}); baselines are scored."
-    if not shared:
-        return f"No result: none of {asked} perturbations is scored by all models."
-    wide = wide.loc[sorted(shared)]
-    means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
-    model = means[means.index.isin(models)].index[0]
-    baseline = means[means.index.isin(baselines)].index[0]
-    difference = (wide[model] - wide[baseline]).to_numpy()
-    low, high = bootstrap_interval(difference, draws, interval, seed)
-    if high < 0:
-        opening = f"The model {model} beats the best baseline, {baseline}"
-    elif low > 0:
-        opening = f"The baseline {baseline} beats the best model, {model}"
-    else:
-        opening = f"The model {model} and the best baseline, {baseline}, cannot be told apart"
-    level = f"{100 * interval:g} % interval"
-    certainty = f"{level} {low:+.3f} to {high:+.3f}" if len(shared) > 1 else f"no {level} from one"
-    counts = wide.count().reindex([*models, *baselines], fill_value=0)
-    partly = "".join(
-        f" {name} scores {count} of these{_there(wide, name, model)}."
-        for name, count in zip(map(str, counts.index), counts, strict=True)
-        if count < len(shared) and (count or name in models)
-    )
-    return (
-        f"{opening}: held-out L2 {means[model]:.3f} for {model}, {means[baseline]:.3f} for "
-        f"{baseline}, on the {len(shared)} of {asked} perturbations that all models score "
-        f"(difference {difference.mean():+.3f}, {certainty}).{partly}"
-    )
-
-
-def _there(wide: pd.DataFrame, name: str, model: str) -> str:
-    """Say how a model that scores only some perturbations and the best one compare on these."""
-    both = wide[[name, model]].dropna() if name in wide else wide[:0]
-    if both.empty:
-        return ""
-    return f": {both[name].mean():.3f} there against {both[model].mean():.3f} for {model}"
-
-
-def _reasons(metrics: pd.DataFrame) -> list[str]:
-    """Return why held-out perturbations have no prediction, without the genes' names."""
-    held_out = metrics[metrics["fold"].notna() & (metrics["status"] != PREDICTED)]
-    return sorted(set(held_out["reason"].str.split(":").str[0]))
+    for data in predictions.values():
+        if "seen" not in data.obs:
+            continue
+        count = pd.to_numeric(data.obs["seen"].astype(object), errors="coerce")
+        known = count.notna().to_numpy()
+        if known.any():
+            types = {name: ENTRY_TYPES[name] for name in ENTRY}
+            entries = data.obs.loc[known, ENTRY].astype(types).reset_index(drop=True)
+            return entries.assign(seen=count[known].astype(int).to_numpy())
+    return None
 
 
 def paired_effects(
@@ -151,7 +163,7 @@ def paired_effects(
     Returns
     -------
     pairs, missing
-        model, perturbation, gene, predicted_effect (mean over repeats), observed_effect,
+        model, perturbation, gene, predicted_effect, observed_effect (means over repeats),
         is_target over the `genes` most expressed in control and the targets; and model: reason.
     """
     top = top_genes(effects.var["control"].to_numpy(), genes)
@@ -160,18 +172,18 @@ def paired_effects(
     tables, missing = [], {}
     for model, data in predictions.items():
         predicted, perturbations = mean_responses(data)
+        observed, _ = mean_responses(data, "observed")
         if not perturbations:
             missing[model] = str(data.obs["reason"].iloc[0])
-        for perturbation, effect in zip(perturbations, predicted, strict=True):
+        for row, perturbation in enumerate(perturbations):
             targets = measured_targets(index, perturbation)
             chosen = gene_sets(top, targets)[TOP]
-            observed = effects.X[effects.obs_names.get_loc(perturbation)]
             pairs = {
                 "model": model,
                 "perturbation": perturbation,
                 "gene": names[chosen],
-                "predicted_effect": effect[chosen],
-                "observed_effect": observed[chosen],
+                "predicted_effect": predicted[row, chosen],
+                "observed_effect": observed[row, chosen],
                 "is_target": np.isin(chosen, targets),
             }
             tables.append(pd.DataFrame(pairs))
@@ -180,9 +192,15 @@ def paired_effects(
     return pd.concat(tables, ignore_index=True), missing
 
 
-def mean_responses(predictions: anndata.AnnData) -> tuple[np.ndarray, list[str]]:
-    """Return the predicted effects, averaged over repeats (perturbations × genes), and names."""
-    made = predictions[(predictions.obs["status"] == PREDICTED).to_numpy()]
-    effect = pd.DataFrame(np.asarray(made.X) - made.var["control"].to_numpy())
+def mean_responses(
+    predictions: anndata.AnnData, layer: str | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Return effects averaged over repeats (perturbations × genes), and the perturbations.
+
+    They are the predicted ones, or those of a layer, where there is a prediction.
+    """
+    made = predictions[predictions.obs["status"].isin(ANSWERED).to_numpy()]
+    profiles = made.X if layer is None else made.layers[layer]
+    effect = pd.DataFrame(np.asarray(profiles) - made.var["control"].to_numpy())
     mean = effect.groupby(made.obs["perturbation"].astype(str).to_numpy(), sort=True).mean()
     return mean.to_numpy(), mean.index.tolist()

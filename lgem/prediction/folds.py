@@ -2,40 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError, listing
-from lgem.prediction.model import Predictor, Training
+from lgem.prediction.model import Fitted
 from lgem.prediction.splits import TEST, TRAIN
-from lgem.screen.effects import GroupStatistics, estimate_effects
-from lgem.screen.io import symbols_of
-from lgem.screen.labels import TargetIndex
+from lgem.prediction.training import Training
+from lgem.screen.effects import GroupStatistics, adjustable, estimate_effects, not_estimable
+from lgem.screen.io import group_statistics, symbols_of
+from lgem.screen.labels import CONTROL, TargetIndex
+
+OBS_COLUMNS = ["perturbation", "repeat", "fold", "status", "reason", "context", "seen"]
+LAYERS = ("predicted", "observed", "observed_se", "lower", "upper")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: which perturbations train, and which are held out."""
+    """One fold: which perturbations train, and which are held out.
+
+    ``context`` is the held-out cell line or condition, where one is; ``seen`` says for held-out
+    combinations how many of their genes training saw alone.
+    """
 
     repeat: int
     fold: int
     train: list[str]
     test: list[str]
+    context: str = ""
+    seen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A screen as the folds need it.
+
+    Parameters
+    ----------
+    statistics
+        Groups of cells of all usable perturbations and control.
+    targets
+        Finds the genes that perturbations act on.
+    factors
+        Columns of the groups to adjust for.
+    context
+        The column with the cell line or condition, where there is one.
+    from_no_expression
+        Whether the scale of expression starts at no expression (cells), so that a target's own
+        change can only be a share of its expression.
+    """
+
+    statistics: GroupStatistics
+    targets: TargetIndex
+    factors: Sequence[str]
+    context: str | None = None
+    from_no_expression: bool = True
+
+    @classmethod
+    def of(
+        cls, pseudobulk: anndata.AnnData, factors: Sequence[str], screen: Mapping[str, Any]
+    ) -> Experiment:
+        """Return the experiment of a pseudobulk file; `screen` is the dataset's entry in config."""
+        index = TargetIndex(list(map(str, pseudobulk.var_names)), symbols_of(pseudobulk.var))
+        statistics = group_statistics(pseudobulk)
+        return cls(statistics, index, factors, screen["context"], screen["kind"] == "cells")
+
+    def outside(self, context: str) -> GroupStatistics:
+        """Return the groups of the other contexts; all where no context is held out."""
+        return self._where(context, held_out=False) if context else self.statistics
+
+    def within(self, context: str) -> GroupStatistics:
+        """Return the groups of one context."""
+        return self._where(context, held_out=True)
+
+    def _where(self, context: str, *, held_out: bool) -> GroupStatistics:
+        assert self.context is not None  # config asks for the column where contexts are held out
+        groups, known = self.statistics.groups, self.statistics
+        rows = (groups[self.context].astype(str) == context).to_numpy() == held_out
+        return GroupStatistics(
+            groups[rows].reset_index(drop=True), known.mean[rows], known.variance[rows]
+        )
 
 
 def folds(splits: pd.DataFrame) -> Iterator[Fold]:
     """Yield the folds of a table of splits, in order."""
     for _, part in splits.groupby(["repeat", "fold"], sort=True):
         name = part["perturbation"].astype(str)
+        test = part["set"] == TEST
+        seen = part.loc[test & part["seen"].notna()]
+        contexts = part["context"].dropna().astype(str)
         yield Fold(
             int(part["repeat"].iloc[0]),
             int(part["fold"].iloc[0]),
             name[part["set"] == TRAIN].tolist(),
-            name[part["set"] == TEST].tolist(),
+            name[test].tolist(),
+            contexts.iloc[0] if len(contexts) else "",
+            dict(zip(seen["perturbation"].astype(str), seen["seen"].astype(int), strict=True)),
         )
 
 
@@ -44,40 +111,116 @@ def fold_name(fold: Fold) -> str:
     return f"repeat{fold.repeat}_fold{fold.fold}"
 
 
-def training_set(
-    statistics: GroupStatistics, targets: TargetIndex, train: Sequence[str], factors: Sequence[str]
-) -> tuple[Training, dict[str, str]]:
+def contexts_of(experiment: Experiment, usable: Sequence[str], fewest: int) -> dict[str, list[str]]:
+    """Return the perturbations that can be estimated within each context that has control.
+
+    Parameters
+    ----------
+    experiment
+        The screen, with a context.
+    usable
+        Perturbations to choose from.
+    fewest
+        Cells that a perturbation needs within the context.
+    """
+    assert experiment.context is not None
+    found = {}
+    for context in sorted(set(experiment.statistics.groups[experiment.context].astype(str))):
+        part = experiment.within(context)
+        cells = part.groups.groupby("perturbation")["n_cells"].sum()
+        if CONTROL not in cells.index:
+            continue
+        enough = [name for name in usable if cells.get(name, 0) >= fewest]
+        if enough:
+            part = part.only(enough)
+            unknown = not_estimable(part, adjustable(part.groups, experiment.factors))
+            found[context] = sorted(set(enough) - set(unknown))
+    return found
+
+
+def training_set(experiment: Experiment, fold: Fold) -> tuple[Training, dict[str, str]]:
     """Return what a predictor may know in a fold, and the training perturbations it does not.
 
     Effects are estimated afresh from control and the training perturbations: in a joint fit over
     all perturbations, held-out cells would shape the batch terms, and so the training effects.
     A training perturbation that only held-out ones connect with control cannot be estimated
-    then; it is returned with the reason.
+    then; it is returned with the reason. Of a held-out context nothing is known, not even control.
 
     Raises
     ------
     InputError
         Where none can be estimated.
     """
+    statistics = experiment.outside(fold.context).only(fold.train)
     try:
-        effects = estimate_effects(statistics.only(train), factors)
+        effects = estimate_effects(statistics, adjustable(statistics.groups, experiment.factors))
     except InputError:
         raise InputError(
-            f"splits: the fold that trains on {listing(train)}",
-            f"none of them connected with control through {' and '.join(factors)} any more",
+            f"splits: the fold that trains on {listing(fold.train)}",
+            f"none of them connected with control through {' and '.join(experiment.factors)} "
+            "any more",
             "fewer perturbations held out at a time, or adjust_batch: false",
         ) from None
+    control = statistics.control
+    scales = [control]
+    if not experiment.from_no_expression:
+        # Log-ratios may be negative, and then a share of them means nothing.
+        scales = [np.ones(len(control)), *([control] if control.min() >= 0 else [])]
     training = Training(
         effects=effects.effect.T,
-        control=statistics.control,
+        control=control,
         perturbations=effects.perturbations,
-        targets=[targets.find(name) for name in effects.perturbations],
+        targets=[experiment.targets.find(name) for name in effects.perturbations],
+        own_scales=scales,
+        se=effects.se.T,
     )
     return training, effects.left_out
 
 
+@dataclass(frozen=True)
+class Observed:
+    """Observed effects (perturbations × genes), by name, with the noise of their own cells.
+
+    ``se`` is the standard error that the perturbation's cells contribute. The rest of an effect's
+    standard error is that of control, which predictions share.
+    """
+
+    effect: np.ndarray
+    se: np.ndarray
+    row_of: Mapping[str, int]
+
+    @classmethod
+    def of(cls, experiment: Experiment, effects: anndata.AnnData, context: str) -> Observed:
+        """Return those of the whole screen, or of one context alone."""
+        if not context:
+            names = list(map(str, effects.obs_names))
+            se = np.asarray(effects.layers["se"]) * _own_share(experiment.statistics, names)
+            return cls(np.asarray(effects.X), se, {name: row for row, name in enumerate(names)})
+        part = experiment.within(context)
+        estimable = set(part.groups["perturbation"]) - {CONTROL}
+        part = part.only([name for name in estimable if name in effects.obs_names])
+        found = estimate_effects(part, adjustable(part.groups, experiment.factors))
+        rows = {name: row for row, name in enumerate(found.perturbations)}
+        return cls(found.effect, found.se * _own_share(part, found.perturbations), rows)
+
+
+def _own_share(statistics: GroupStatistics, names: Sequence[str]) -> np.ndarray:
+    """Return the share of effects' standard errors that comes from the perturbation's own cells.
+
+    The variance of a difference of two means is shared out by 1/n; exact without adjustment for
+    batch, close to it with.
+    """
+    cells = statistics.groups.groupby("perturbation")["n_cells"].sum()
+    own = cells.reindex(list(names)).to_numpy(dtype=float)
+    control = float(cells[CONTROL])
+    return np.sqrt(control / (control + own))[:, None]
+
+
 def predictions_data(
-    effects: anndata.AnnData, fitted: Sequence[tuple[Fold, Predictor]]
+    experiment: Experiment,
+    effects: anndata.AnnData,
+    fitted: Iterable[tuple[Fold, Fitted]],
+    level: float,
 ) -> anndata.AnnData:
     """Return the predictions of every fold.
 
@@ -85,22 +228,43 @@ def predictions_data(
     -------
     AnnData
         obs: one row per held-out perturbation and fold (perturbation, repeat, fold, status,
-        reason); X: predicted log-expression, missing where there is none; layer ``observed``.
+        reason, context, seen); X: control + predicted effect, missing where there is none; layers
+        ``observed`` (control + observed effect), ``observed_se``, ``lower`` and ``upper``, the
+        bounds of intervals at `level`. Control is that of the whole screen throughout, so that
+        differences are those of effects, also where a context of its own is held out.
     """
     control = effects.var["control"].to_numpy()
-    index = TargetIndex(effects.var_names.tolist(), symbols_of(effects.var))
-    row_of = {str(name): row for row, name in enumerate(effects.obs_names)}
-    entries, predicted, observed = [], [], []
+    entries, methods = [], []
+    layers: dict[str, list[np.ndarray]] = {name: [] for name in LAYERS}
     for fold, predictor in fitted:
+        observed = Observed.of(experiment, effects, fold.context)
+        methods.append(predictor.interval(level))
         for name in fold.test:
-            answer = predictor.predict(name, index.find(name))
-            missing = np.full(len(control), np.nan)
-            predicted.append(missing if answer.effect is None else control + answer.effect)
-            observed.append(control + effects.X[row_of[name]])
-            entries.append((name, fold.repeat, fold.fold, answer.status, answer.reason))
-    columns = ["perturbation", "repeat", "fold", "status", "reason"]
-    obs = pd.DataFrame(entries, columns=columns)
+            answer = predictor.predict(name, experiment.targets.find(name), level)
+            row = observed.row_of[name]
+            effect = {
+                "predicted": answer.effect,
+                "observed": observed.effect[row],
+                "lower": answer.lower,
+                "upper": answer.upper,
+            }
+            for what, values in effect.items():
+                missing = np.full(len(control), np.nan)
+                layers[what].append(missing if values is None else control + values)
+            layers["observed_se"].append(observed.se[row])
+            entries.append(
+                (name, fold.repeat, fold.fold, answer.status, answer.reason, fold.context,
+                 str(fold.seen.get(name, "")))
+            )  # fmt: skip
+    obs = pd.DataFrame(entries, columns=OBS_COLUMNS)
     obs.index = pd.Index([f"{name}/{repeat}/{fold}" for name, repeat, fold, *_ in entries])
-    return anndata.AnnData(
-        X=np.array(predicted), obs=obs, var=effects.var, layers={"observed": np.array(observed)}
+    data = anndata.AnnData(
+        X=np.array(layers.pop("predicted")),
+        obs=obs,
+        var=effects.var,
+        layers={name: np.array(values) for name, values in layers.items()},
     )
+    # The folds' methods differ only where few residuals make some of them have none.
+    method, reason = next((m for m in methods if m[0] != "none"), methods[0])
+    data.uns["interval"] = {"level": level, "method": method, "reason": reason}
+    return data

@@ -1,4 +1,4 @@
-"""Scores of held-out predictions, their means with bootstrap intervals, paired comparisons.
+"""Scores of one held-out prediction, and the genes that they are taken over.
 
 Predictions are log-expression (control + effect), as is what was observed. The genes scored are
 the most expressed in control and the perturbation's own target; they are never chosen by what was
@@ -7,50 +7,169 @@ observed in a held-out perturbation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
-from lgem.prediction.model import PREDICTED
+from lgem.prediction.retrieval import retrieval
+from lgem.prediction.training import ANSWERED
 
-TOP, OFF_TARGET = "top", "top_off_target"
-SCORED, SHARED = "scored", "shared"
-LOWER_IS_BETTER = {"l2": True, "pearson_delta": False}
+TOP, OFF_TARGET, TARGET = "top", "top_off_target", "target"
+# Coverage is right at the nominal level: neither more nor less of it is better.
+LOWER_IS_BETTER: dict[str, bool | None] = {
+    "l2": True,
+    "pearson_delta": False,
+    "pearson_delta_perturbed": False,
+    "mse_unbiased": True,
+    "retrieval": False,
+    "coverage": None,
+}
+RANKED = [name for name, lower in LOWER_IS_BETTER.items() if lower is not None]
+METRICS_OF = {TOP: RANKED, OFF_TARGET: [*RANKED, "coverage"], TARGET: ["coverage"]}
+# Differences below this share of the values' size come from the order of summation.
+ROUNDING = 1e-12
+METRIC_COLUMNS = [
+    *("model", "repeat", "fold", "perturbation", "gene_set", "metric", "value", "status", "reason")
+]
+NO_GENES = {
+    TOP: "no gene to score",
+    OFF_TARGET: "no gene to score beside the target",
+    TARGET: "target not measured",
+}
 
 
-def l2(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
+@dataclass(frozen=True)
+class Compared:
+    """What a prediction is scored against, in log-expression; missing where not known.
+
+    Each is one prediction's (genes,) or, for a whole table, predictions × genes.
+
+    Parameters
+    ----------
+    predicted, observed
+        Profiles.
+    control
+        Profile of control.
+    reference
+        Mean of the training centroids of the fold: control + mean training effect.
+    se
+        Standard errors of the observed effects.
+    lower, upper
+        Bounds of the prediction interval for what will be observed.
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    control: np.ndarray
+    reference: np.ndarray
+    se: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def table(
+        cls, predicted: np.ndarray, observed: np.ndarray, control: np.ndarray, **known: np.ndarray
+    ) -> Compared:
+        """Return a whole table (predictions × genes); what is not `known` is missing."""
+        shape = predicted.shape
+        given = {"predicted": predicted, "observed": observed, "control": control, **known}
+        return cls(
+            **{
+                field.name: np.broadcast_to(given.get(field.name, np.array(np.nan)), shape)
+                for field in fields(cls)
+            }
+        )
+
+    def at(self, row: int, genes: np.ndarray) -> Compared:
+        """Return one prediction of a table, restricted to some genes."""
+        return Compared(
+            **{field.name: getattr(self, field.name)[row][genes] for field in fields(self)}
+        )
+
+
+def l2(compared: Compared) -> float:
     """Return ‖x̂ − x‖, in the units of log-expression."""
-    return float(np.linalg.norm(predicted - observed))
+    return float(np.linalg.norm(compared.predicted - compared.observed))
 
 
-def pearson_delta(predicted: np.ndarray, observed: np.ndarray, control: np.ndarray) -> float:
+def pearson_delta(compared: Compared) -> float:
     """Return the correlation of predicted and observed change from control.
 
     Missing where either does not vary by more than rounding: a constant predicts no pattern.
     """
-    if not (_varies(predicted, control) and _varies(observed, control)):
+    return _correlation_of_changes(compared.predicted, compared.observed, compared.control)
+
+
+def pearson_delta_perturbed(compared: Compared) -> float:
+    """Return the correlation of predicted and observed change from the mean of training.
+
+    What all perturbations have in common raises `pearson_delta`, but not this one. Missing where
+    either change does not vary by more than rounding, or there is no mean of training.
+    """
+    return _correlation_of_changes(compared.predicted, compared.observed, compared.reference)
+
+
+def mse_unbiased(compared: Compared) -> float:
+    """Return the mean over genes of (x̂ − x)² − se², the error without the noise of the observed.
+
+    It estimates the mean squared distance from what would be seen with endless cells, and may be
+    negative. Missing where a standard error is.
+    """
+    return float(np.mean((compared.predicted - compared.observed) ** 2 - compared.se**2))
+
+
+def coverage(compared: Compared) -> float:
+    """Return the share of genes, of those with an interval, that were observed inside it."""
+    known = np.isfinite(compared.lower) & np.isfinite(compared.upper)
+    if not known.any():
         return float("nan")
-    a, b = predicted - control, observed - control
+    observed = compared.observed[known]
+    inside = (observed >= compared.lower[known]) & (observed <= compared.upper[known])
+    return float(np.mean(inside))
+
+
+def _correlation_of_changes(
+    predicted: np.ndarray, observed: np.ndarray, reference: np.ndarray
+) -> float:
+    if not (varies(predicted, reference) and varies(observed, reference)):
+        return float("nan")
+    a, b = predicted - reference, observed - reference
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
-def _varies(profile: np.ndarray, control: np.ndarray) -> bool:
-    """Return whether profile − control differs between genes by more than its rounding."""
-    rounding = 4 * np.finfo(float).eps * max(np.abs(profile).max(), np.abs(control).max())
-    return bool(np.ptp(profile - control) > rounding)
+def varies(profile: np.ndarray, reference: np.ndarray) -> bool:
+    """Return whether profile − reference differs between genes by more than its rounding."""
+    size = max(np.abs(profile).max(), np.abs(reference).max())
+    return bool(np.ptp(profile - reference) > ROUNDING * size)
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+# Retrieval is not among these: it needs the other perturbations of the fold.
+METRICS: dict[str, Callable[[Compared], float]] = {
     "l2": l2,
     "pearson_delta": pearson_delta,
+    "pearson_delta_perturbed": pearson_delta_perturbed,
+    "mse_unbiased": mse_unbiased,
+    "coverage": coverage,
 }
-UNDEFINED = {"pearson_delta": "predicted or observed change does not differ between genes"}
-METRIC_COLUMNS = [
-    *("model", "repeat", "fold", "perturbation", "gene_set", "metric", "value", "status", "reason")
-]
+
+
+def why_undefined(metric: str, compared: Compared) -> str:
+    """Say why a metric of a prediction is missing."""
+    if metric == "pearson_delta":
+        return "predicted or observed change does not differ between genes"
+    if metric == "pearson_delta_perturbed":
+        if np.isnan(compared.reference).any():
+            return "no prediction of the baseline mean to refer to"
+        side = "prediction" if varies(compared.observed, compared.reference) else "observation"
+        return f"{side} differs from the mean of the training perturbations by a constant at most"
+    if metric == "mse_unbiased":
+        return "standard error of the observed effect not known"
+    if metric == "coverage":
+        return "no prediction interval"
+    return "a value is missing"
 
 
 def top_genes(control: np.ndarray, count: int) -> np.ndarray:
@@ -59,31 +178,23 @@ def top_genes(control: np.ndarray, count: int) -> np.ndarray:
 
 
 def gene_sets(top: np.ndarray, targets: Sequence[int]) -> dict[str, np.ndarray]:
-    """Return the rows scored for a perturbation: with its measured targets, and without them."""
-    return {
-        TOP: np.union1d(top, np.array(targets, dtype=int)),
-        OFF_TARGET: np.setdiff1d(top, targets),
-    }
+    """Return the rows scored for a perturbation: with, without, and only its measured targets."""
+    own = np.unique(np.array(targets, dtype=int))
+    return {TOP: np.union1d(top, own), OFF_TARGET: np.setdiff1d(top, own), TARGET: own}
 
 
-def score(
-    predicted: np.ndarray, observed: np.ndarray, control: np.ndarray, genes: np.ndarray
-) -> dict[str, float]:
-    """Return every metric of one prediction over the given rows."""
-    return {
-        name: metric(predicted[genes], observed[genes], control[genes])
-        for name, metric in METRICS.items()
-    }
+def score(compared: Compared, metrics: Sequence[str]) -> dict[str, float]:
+    """Return metrics of one prediction, but retrieval, over the genes that it is restricted to."""
+    return {name: METRICS[name](compared) for name in metrics if name in METRICS}
 
 
 def score_table(
     model: str,
     predictions: pd.DataFrame,
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    control: np.ndarray,
+    profiles: Compared,
     targets: Sequence[Sequence[int]],
     top: np.ndarray,
+    no_interval: str = "",
 ) -> pd.DataFrame:
     """Return one row per prediction, gene set and metric.
 
@@ -91,14 +202,14 @@ def score_table(
     ----------
     predictions
         One row per entry of the table: perturbation, repeat, fold, status, reason.
-    predicted, observed
-        Log-expression (predictions × genes); only rows with the status predicted are read.
-    control
-        Log-expression of control (genes,).
+    profiles
+        The first entries' profiles (predictions × genes); entries beyond them have no prediction.
     targets
         Measured targets of each row.
     top
         Rows of the genes to score.
+    no_interval
+        Why there are no prediction intervals, where it is known.
 
     Returns
     -------
@@ -106,127 +217,46 @@ def score_table(
         model, repeat, fold, perturbation, gene_set, metric, value, status, reason. A value is
         missing where there is no prediction, or the metric is undefined, with the reason.
     """
+    made = predictions["status"].isin(ANSWERED).to_numpy()
+    first = slice(len(profiles.predicted))
+    retrieved = retrieval(
+        predictions[first],
+        profiles.predicted,
+        profiles.observed,
+        profiles.control[0],
+        made[first],
+        {TOP: True, OFF_TARGET: False},
+        targets[first],
+        top,
+    )
     rows = []
-    for row, entry in enumerate(predictions.itertuples(index=False)):
+    columns = ("repeat", "fold", "perturbation", "status", "reason")
+    entries = zip(*(predictions[column] for column in columns), strict=True)
+    for row, (repeat, fold, perturbation, status, reason) in enumerate(entries):
         for gene_set, genes in gene_sets(top, targets[row]).items():
-            values, reason = {}, entry.reason
-            if entry.status == PREDICTED and len(genes):
-                values = score(predicted[row], observed[row], control, genes)
-            elif entry.status == PREDICTED:
-                reason = "no gene to score beside the target"
-            for metric in METRICS:
-                value = values.get(metric, np.nan)
-                undefined = metric in values and np.isnan(value)
-                rows.append(
-                    {
-                        "model": model,
-                        "repeat": entry.repeat,
-                        "fold": entry.fold,
-                        "perturbation": entry.perturbation,
-                        "gene_set": gene_set,
-                        "metric": metric,
-                        "value": value,
-                        "status": entry.status,
-                        "reason": UNDEFINED[metric] if undefined else reason,
-                    }
-                )
+            found = dict.fromkeys(METRICS_OF[gene_set], (float("nan"), reason))
+            if made[row]:
+                found |= _entry_scores(profiles, row, gene_set, genes, no_interval)
+                if "retrieval" in found:
+                    found["retrieval"] = retrieved[gene_set][row]
+            for metric, (value, why) in found.items():
+                entry = (model, repeat, fold, perturbation, gene_set, metric, value, status, why)
+                rows.append(entry)
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 
 
-def per_perturbation(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Average the scores of a perturbation over repeats and folds; drop what has no value."""
-    keys = ["model", "gene_set", "metric", "perturbation"]
-    return metrics.dropna(subset="value").groupby(keys, sort=False)["value"].mean().reset_index()
-
-
-def comparable_models(models: Iterable[str]) -> list[str]:
-    """Return the models that decide what is shared: all but the baseline for combinations."""
-    return [str(model) for model in models if model != "additive"]
-
-
-def shared_perturbations(scores: pd.DataFrame, models: Sequence[str]) -> set[str]:
-    """Return the perturbations that every one of the models that score any has scored by L2."""
-    l2_scores = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
-    sets = [set(l2_scores.loc[l2_scores["model"] == model, "perturbation"]) for model in models]
-    sets = [names for names in sets if names]
-    return set.intersection(*sets) if sets else set()
-
-
-def bootstrap_interval(
-    values: np.ndarray, draws: int, interval: float, seed: int
-) -> tuple[float, float]:
-    """Return the percentile interval of the mean over perturbations; missing below two values."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    tail = (1 - interval) / 2
-    lower, upper = np.quantile(values[picks].mean(axis=1), [tail, 1 - tail])
-    return float(lower), float(upper)
-
-
-def summarise(
-    metrics: pd.DataFrame, shared: set[str], asked: int, draws: int, interval: float, seed: int
-) -> pd.DataFrame:
-    """Return the mean of every metric with its interval, per model, gene set and perturbations.
-
-    ``perturbations`` says over which: all that this model ``scored``, or those of them that are
-    ``shared``, the ones to compare models on. ``n`` of the ``n_asked`` perturbations of the screen
-    are in the mean.
-    """
-    scores = per_perturbation(metrics)
-    keys = metrics[["model", "gene_set", "metric"]].drop_duplicates()
-    rows = []
-    for model, gene_set, metric in keys.itertuples(index=False):
-        own = scores[
-            (scores["model"] == model)
-            & (scores["gene_set"] == gene_set)
-            & (scores["metric"] == metric)
-        ]
-        for which, chosen in ((SCORED, own), (SHARED, own[own["perturbation"].isin(shared)])):
-            values = chosen.sort_values("perturbation")["value"].to_numpy()
-            lower, upper = bootstrap_interval(values, draws, interval, seed)
-            mean = float(values.mean()) if len(values) else float("nan")
-            rows.append((model, gene_set, which, metric, mean, lower, upper, len(values), asked))
-    columns = [
-        "model",
-        "gene_set",
-        "perturbations",
-        "metric",
-        "mean",
-        "lower",
-        "upper",
-        "n",
-        "n_asked",
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def compare(
-    metrics: pd.DataFrame, models: Sequence[str], draws: int, interval: float, seed: int
-) -> pd.DataFrame:
-    """Return the mean difference (a − b) of every two models over what both score, paired."""
-    scores = per_perturbation(metrics)
-    rows = []
-    for (gene_set, metric), part in scores.groupby(["gene_set", "metric"], sort=False):
-        wide = part.pivot_table(index="perturbation", columns="model", values="value").sort_index()
-        for a, b in combinations([model for model in models if model in wide.columns], 2):
-            difference = (wide[a] - wide[b]).dropna().to_numpy()
-            if len(difference):
-                lower, upper = bootstrap_interval(difference, draws, interval, seed)
-                rows.append(
-                    (a, b, gene_set, metric, len(difference), difference.mean(), lower, upper)
-                )
-    columns = ["model_a", "model_b", "gene_set", "metric", "n", "difference", "lower", "upper"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def comparable(metrics: pd.DataFrame, summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of both tables that are over the shared perturbations.
-
-    Where models share none, all scores are returned.
-    """
-    models = comparable_models(metrics["model"].unique())
-    shared = shared_perturbations(per_perturbation(metrics), models)
-    which = SHARED if shared else SCORED
-    chosen = metrics[metrics["perturbation"].isin(shared)] if shared else metrics
-    return chosen, summary[summary["perturbations"] == which].drop(columns="perturbations")
+def _entry_scores(
+    profiles: Compared, row: int, gene_set: str, genes: np.ndarray, no_interval: str
+) -> dict[str, tuple[float, str]]:
+    """Return every metric of one prediction but retrieval, or why it is missing."""
+    metrics = METRICS_OF[gene_set]
+    if not len(genes):
+        return dict.fromkeys(metrics, (float("nan"), NO_GENES[gene_set]))
+    compared = profiles.at(row, genes)
+    found = {
+        name: (value, why_undefined(name, compared) if np.isnan(value) else "")
+        for name, value in score(compared, metrics).items()
+    }
+    if no_interval and np.isnan(found.get("coverage", (0.0, ""))[0]):
+        found["coverage"] = (float("nan"), no_interval)
+    return found

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, counted, listing, nearest
+from lgem.prediction.doubles import combination_folds, combinations_of
 from lgem.screen.labels import CONTROL, LabelRules, genes_of
 
 TRAIN, TEST, EXCLUDED = "train", "test", "excluded"
-COLUMNS = ["scheme", "repeat", "fold", "perturbation", "set"]
+# context: the one held out, blank but in scheme context. seen: how many genes of a combination
+# that is tested are trained on as single perturbations, blank in all other rows.
+COLUMNS = ["scheme", "repeat", "fold", "perturbation", "set", "context", "seen"]
 
 
 def kfold(perturbations: Sequence[str], folds: int, repeats: int, seed: int) -> pd.DataFrame:
@@ -42,6 +45,79 @@ def leave_one_out(perturbations: Sequence[str]) -> pd.DataFrame:
     """Hold out one perturbation at a time."""
     names = sorted(perturbations)
     tables = [_fold("leave_one_out", 1, fold, names, {name}) for fold, name in enumerate(names, 1)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def doubles(perturbations: Sequence[str], folds: int, repeats: int, seed: int) -> pd.DataFrame:
+    """Hold out every combination with all, with all but one and with none of its genes seen alone.
+
+    As far as the screen has these singles; see `combination_folds`. Single perturbations are
+    never tested. ``seen`` counts what training really holds: it may be less where combinations
+    that are held out together share genes.
+
+    Raises
+    ------
+    InputError
+        Where there is no combination.
+    """
+    names = sorted(perturbations)
+    if not combinations_of(names):
+        raise InputError(
+            "splits.scheme",
+            f"doubles, but no combination among {len(names)} usable perturbations",
+            "kfold or leave_one_out; or a dataset's combination_separator that tells combinations",
+        )
+    tables = [
+        _fold("doubles", repeat, number, names, set(fold.test), without=fold.without)
+        for repeat in range(1, repeats + 1)
+        for number, fold in enumerate(combination_folds(names, folds, [seed, repeat]), 1)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def leave_context_out(
+    contexts: Mapping[str, Sequence[str]], wanted: Sequence[str] | None
+) -> pd.DataFrame:
+    """Hold out one context at a time: test its perturbations, train on those of all the others.
+
+    A perturbation of several contexts has two rows in a fold: it trains in one context and is
+    tested in another.
+
+    Parameters
+    ----------
+    contexts
+        The perturbations that can be estimated in each context.
+    wanted
+        The contexts to hold out; None: each in turn that has perturbations.
+
+    Raises
+    ------
+    InputError
+        Where fewer than two contexts have perturbations, or a wanted one is unknown or has none.
+    """
+    able = sorted(name for name, perturbations in contexts.items() if perturbations)
+    if len(able) < 2:
+        raise InputError(
+            "splits.scheme",
+            f"context, but perturbations can be estimated in {counted(len(able), 'context')} of "
+            f"{len(contexts)}: {listing(able) or 'none'}",
+            "at least two contexts with control cells and perturbations; see the dataset's context",
+        )
+    held_out = able if wanted is None else sorted({str(name) for name in wanted})
+    tables = []
+    for fold, context in enumerate(held_out, 1):
+        if context not in able:
+            why = ", in which no perturbation can be estimated" if context in contexts else ""
+            raise InputError(
+                "splits.contexts",
+                f"'{context}'{why}",
+                f"contexts of the dataset: {listing(able)}",
+                None if why else nearest(context, able),
+            )
+        train = sorted({name for other in able if other != context for name in contexts[other]})
+        sets = [(name, TRAIN) for name in train]
+        sets += [(name, TEST) for name in sorted(set(contexts[context]))]
+        tables.append(_fold_table("context", 1, fold, sets, context))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -148,24 +224,50 @@ def _fold(
     repeat: int,
     fold: int,
     names: Sequence[str],
-    test: set[str],
-    train: set[str] | None = None,
+    test: Collection[str],
+    train: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the sets of one fold.
 
-    A held-out gene's combinations leave training too: they carry its effect.
+    The combinations of a held-out gene leave training too: they carry its effect. So does all that
+    names a gene which training is to do `without`.
     """
-    held_out = {name for name in test if len(genes_of(name)) == 1}
-    rows = []
+    gone = {name for name in test if len(genes_of(name)) == 1} | set(without)
+    sets = []
     for name in names:
         if name in test:
             where = TEST
-        elif held_out & set(genes_of(name)) or (train is not None and name not in train):
+        elif gone & set(genes_of(name)) or (train is not None and name not in train):
             where = EXCLUDED
         else:
             where = TRAIN
-        rows.append((scheme, repeat, fold, name, where))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        sets.append((name, where))
+    return _fold_table(scheme, repeat, fold, sets)
+
+
+def _fold_table(
+    scheme: str, repeat: int, fold: int, sets: Sequence[tuple[str, str]], context: str = ""
+) -> pd.DataFrame:
+    """Return the rows of one fold, with the genes of tested combinations that are seen alone."""
+    trained = {name for name, where in sets if where == TRAIN}
+    seen: list[int | None] = []
+    for name, where in sets:
+        genes = genes_of(name) if where == TEST else ()
+        seen.append(sum(gene in trained for gene in genes) if len(genes) > 1 else None)
+    names, marks = zip(*sets, strict=True)
+    content = (scheme, repeat, fold, names, marks, context, pd.array(seen, dtype="Int64"))
+    return pd.DataFrame(dict(zip(COLUMNS, content, strict=True)))
+
+
+def seen_report(splits: pd.DataFrame) -> str:
+    """Say how many combinations are held out with how many of their genes seen alone."""
+    tested = splits.dropna(subset="seen")
+    told = []
+    for seen in sorted({int(number) for number in tested["seen"]}, reverse=True):
+        names = set(tested.loc[tested["seen"] == seen, "perturbation"])
+        told.append(f"{len(names)} with {counted(seen, 'gene')} seen alone")
+    return f"combinations held out: {listing(told) or 'none'}"
 
 
 def make_splits(
@@ -174,8 +276,30 @@ def make_splits(
     seed: int,
     table: pd.DataFrame | None,
     labels: LabelRules,
+    contexts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Return the splits that config's ``splits`` asks for.
+
+    Parameters
+    ----------
+    perturbations
+        The perturbations of the screen that can be estimated.
+    settings
+        The section ``splits`` of the config.
+    seed
+        Decides what is held out together.
+    table
+        The table of scheme file, which no other needs.
+    labels
+        How the perturbations of that table are read.
+    contexts
+        The perturbations that can be estimated in each context, which scheme context needs.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`: a row for every perturbation of the screen in every fold, and in scheme context
+        one for training and one for test.
 
     Raises
     ------
@@ -190,6 +314,12 @@ def make_splits(
         splits = leave_one_out(perturbations)
     elif settings["scheme"] == "kfold":
         splits = kfold(perturbations, settings["folds"], settings["repeats"], seed)
+    elif settings["scheme"] == "doubles":
+        splits = doubles(perturbations, settings["folds"], settings["repeats"], seed)
+    elif settings["scheme"] == "context":
+        if contexts is None:
+            raise ValueError("scheme context needs the perturbations of each context")
+        splits = leave_context_out(contexts, settings["contexts"])
     elif table is None:
         raise ValueError("scheme file needs a table")
     else:

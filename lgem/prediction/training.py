@@ -1,0 +1,79 @@
+"""What a predictor may know, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lgem.screen.labels import Target, genes_of
+
+PREDICTED, MEAN_ONLY = "predicted", "mean_only"
+NOT_EMBEDDABLE, NOT_APPLICABLE = "not_embeddable", "not_applicable"
+# Statuses that come with a prediction; mean_only has no part of the perturbation's own.
+ANSWERED = (PREDICTED, MEAN_ONLY)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A predicted effect (genes,), or None with the reason in words."""
+
+    effect: np.ndarray | None
+    status: str = PREDICTED
+    reason: str = ""
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that a predictor may know.
+
+    Parameters
+    ----------
+    effects
+        Y, effects on log-expression (genes × perturbations).
+    control
+        Log-expression of control (genes,).
+    perturbations
+        Names of the columns of `effects`.
+    targets
+        The measured genes that each perturbation acts on.
+    own_scales
+        What the change of a gene that is itself perturbed may be proportional to (each genes,):
+        its expression in control for cells; for profiles, whose scale need not start at no
+        expression, 1 too. The expression in control alone where not given.
+    se
+        Standard errors of `effects`, where known.
+    """
+
+    effects: np.ndarray
+    control: np.ndarray
+    perturbations: Sequence[str]
+    targets: Sequence[Target]
+    own_scales: Sequence[np.ndarray] = ()
+    se: np.ndarray | None = None
+
+    def masked(self) -> Training:
+        """Return the same with every perturbation's own entries at 0.
+
+        The change of a target itself says little of what the gene does to others, and would
+        otherwise dominate embeddings and weights.
+        """
+        effects = self.effects.copy()
+        for column, target in enumerate(self.targets):
+            effects[list(target.rows or ()), column] = 0.0
+        return replace(self, effects=effects)
+
+
+def without_genes_of(
+    perturbations: Sequence[str], columns: Sequence[int], left_out: Sequence[int]
+) -> list[int]:
+    """Return the columns that may train where others are left out.
+
+    Combinations of a gene that is left out singly go too: they carry its effect.
+    """
+    gone = set(left_out)
+    genes = {perturbations[k] for k in left_out if len(genes_of(perturbations[k])) == 1}
+    return [k for k in columns if k not in gone and not genes & set(genes_of(perturbations[k]))]
