@@ -44,9 +44,11 @@ rule figures:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/screen.smk"
 include: "workflow/rules/prediction.smk"
+include: "workflow/rules/exchange.smk"
 include: "workflow/rules/network.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/bench.smk"
 
 
 onsuccess:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lgem.figures.prediction import held_out_error
 from lgem.figures.style import save
 from lgem.files import read_table
-from lgem.prediction.metrics import comparable
+from lgem.prediction.summary import comparable
 from lgem.provenance import provenance
 from scripts.job import job
 

@@ -7,11 +7,10 @@ import anndata
 
 from lgem.errors import about
 from lgem.files import read_table, write_arrays, write_json
-from lgem.prediction.folds import fold_name, folds, training_set
+from lgem.prediction.folds import Experiment, fold_name, folds, training_set
+from lgem.prediction.given import read_given
 from lgem.prediction.model import fit_predictor
 from lgem.provenance import provenance
-from lgem.screen.io import group_statistics, symbols_of
-from lgem.screen.labels import TargetIndex
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -20,17 +19,19 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
     factors = list(anndata.read_h5ad(snakemake.input.effects, backed="r").uns["factors"])
-    statistics = group_statistics(pseudobulk)
-    targets = TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var))
+    experiment = Experiment.of(pseudobulk, factors, snakemake.params.screen)
     model = snakemake.params.model
+    given = read_given(snakemake.input.genes, snakemake.input.perturbations, pseudobulk.var)
     for fold in folds(read_table(snakemake.input.splits)):
-        training, dropped = training_set(statistics, targets, fold.train, factors)
+        training, dropped = training_set(experiment, fold)
         with about(f"models: {snakemake.wildcards.model}"):
-            predictor = fit_predictor(model["kind"], training, model["settings"])
+            predictor = fit_predictor(model["kind"], training, model["settings"], *given)
         stem = Path(snakemake.output[0]) / fold_name(fold)
         write_arrays(stem.with_suffix(".npz"), **predictor.arrays())
         content = {**model, "training": list(training.perturbations), "not_estimable": dropped}
+        content["fitted"] = predictor.described()
         content["provenance"] = provenance(**snakemake.params.origin)
         write_json(content, stem.with_suffix(".json"))
+        log.info("%s: %s", fold_name(fold), predictor.in_words())
         for name, reason in dropped.items():
             log.info("%s: %s is not in training: %s", fold_name(fold), name, reason)

@@ -1,4 +1,4 @@
-"""Predict the held-out perturbations of every fold."""
+"""Predict the held-out perturbations of every fold, with intervals."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anndata
 
 from lgem.files import read_arrays, read_json, read_table, write_h5ad
-from lgem.prediction.folds import fold_name, folds, predictions_data
+from lgem.prediction.folds import Experiment, fold_name, folds, predictions_data
 from lgem.prediction.model import restore_predictor
 from lgem.provenance import provenance
 from scripts.job import job
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 with job(snakemake) as log:
     effects = anndata.read_h5ad(snakemake.input.effects)
-    fitted = []
-    for fold in folds(read_table(snakemake.input.splits)):
-        stem = Path(snakemake.input.models) / fold_name(fold)
-        kind = read_json(stem.with_suffix(".json"))["kind"]
-        fitted.append((fold, restore_predictor(kind, read_arrays(stem.with_suffix(".npz")))))
-    data = predictions_data(effects, fitted)
+    pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
+    experiment = Experiment.of(pseudobulk, list(effects.uns["factors"]), snakemake.params.screen)
+    models = Path(snakemake.input.models)
+    fitted = (
+        (fold, restore_predictor(read_json(stem.with_suffix(".json"))["kind"], arrays))
+        for fold in folds(read_table(snakemake.input.splits))
+        for stem in [models / fold_name(fold)]
+        for arrays in [read_arrays(stem.with_suffix(".npz"))]
+    )
+    data = predictions_data(experiment, effects, fitted, snakemake.params.level)
     write_h5ad(data, snakemake.output[0], provenance(**snakemake.params.origin))
     counts = data.obs["status"].value_counts()
     log.info("%s", ", ".join(f"{count} {status}" for status, count in counts.items()))

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import anndata
 
 from lgem.files import write_table
-from lgem.prediction.splits import make_splits, read_split_table
+from lgem.prediction.folds import Experiment, contexts_of
+from lgem.prediction.splits import make_splits, read_split_table, seen_report
 from lgem.screen.entry import cell_rules
 from scripts.job import job
 
@@ -13,16 +14,20 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
-    obs = anndata.read_h5ad(snakemake.input.effects, backed="r").obs
+    effects = anndata.read_h5ad(snakemake.input.effects, backed="r")
+    obs = effects.obs
     usable = [str(name) for name in obs.index[obs["status"] == "estimated"]]
-    path = snakemake.params.splits["file"]
-    table = read_split_table(path) if path else None
+    settings, screen = snakemake.params.splits, snakemake.params.screen
+    table = read_split_table(settings["file"]) if settings["file"] else None
+    contexts = None
+    if settings["scheme"] == "context":
+        pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
+        experiment = Experiment.of(pseudobulk, list(effects.uns["factors"]), screen)
+        contexts = contexts_of(experiment, usable, snakemake.params.min_cells)
     splits = make_splits(
-        usable,
-        snakemake.params.splits,
-        snakemake.params.seed,
-        table,
-        cell_rules(snakemake.params.screen).labels,
+        usable, settings, snakemake.params.seed, table, cell_rules(screen).labels, contexts
     )
     write_table(splits, snakemake.output[0])
     log.info("%d perturbations, %d folds", len(usable), len(splits.groupby(["repeat", "fold"])))
+    if splits["seen"].notna().any():
+        log.info("%s", seen_report(splits))

@@ -25,13 +25,16 @@ HELD_OUT_COLUMNS = (
     "mark", "model", "kind", "gene_set", "metric", "perturbation", "value", "lower", "upper",
     "n", "n_asked", "position", "note",
 )  # fmt: skip
-BASELINES = ("no_change", "mean", "additive")
+BASELINES = ("no_change", "mean", "additive", "same_effect")
 RANDOM = ("lgem_random_P", "lgem_random_G")
+# No model: the other half of the same cells, the best that can be asked of a prediction.
+DUPLICATE = "technical_duplicate"
 
 _LOOKS = {
     "model": (style.BLUE, "o"),
     "baseline": (style.ORANGE, "s"),
     "random embedding": (style.GREY, "D"),
+    "technical duplicate": (style.BLACK, "v"),
 }
 _METRICS = {
     "l2": "L2 distance from the observed profile\n({unit}), lower is better",
@@ -44,7 +47,12 @@ _KEYS = ["model", "gene_set", "metric"]
 
 
 def kind_of(model: str, baselines: Collection[str] = BASELINES) -> str:
-    """Return ``baseline``, ``random embedding`` or ``model``, with or without on-target term."""
+    """Return what a name stands for, with or without the on-target term behind it.
+
+    ``baseline``, ``random embedding``, ``technical duplicate`` or else ``model``.
+    """
+    if model == DUPLICATE:
+        return "technical duplicate"
     stem = re.sub(r"[ _+-]*on_target$", "", model)
     if model in baselines or stem in baselines:
         return "baseline"

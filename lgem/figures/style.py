@@ -205,14 +205,15 @@ def new_figure(
 
 
 def _legend_columns(labels: Sequence[str], width_mm: float) -> int:
-    """Return the largest number of legend columns that fit a width in mm."""
-    around_mm = 5.5  # the handle, its distance from the words and the gap to the next column
+    """Return the largest number of legend columns that fit a width in mm.
+
+    Entries that do not fill all columns are spread over them: the first columns have one more.
+    """
+    around_mm = 7.0  # the handle, its distance from the words and the gap to the next column
     widths = [text_width(label) + around_mm for label in labels]
     for columns in range(len(labels), 1, -1):
-        rows = -(-len(labels) // columns)
-        # A legend is filled column by column; every column is as wide as its longest entry.
-        used = sum(max(widths[k : k + rows]) for k in range(0, len(widths), rows))
-        if used <= width_mm:
+        # The last column has no gap behind it, which is left as a margin.
+        if sum(part.max() for part in np.array_split(widths, columns)) <= width_mm:
             return columns
     return 1
 

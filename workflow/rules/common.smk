@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from lgem.config import BASELINES, ConfigError, load
+from lgem.config import CONTROLS, ConfigError, load
 from lgem.layout import Layout
 from lgem.provenance import core_digest
 
@@ -123,6 +123,29 @@ def reference_network(wildcards):
 def model_settings(wildcards):
     """Return kind and settings of a model or baseline."""
     return LAYOUT.model(wildcards.model)
+
+
+def embedding_file(what, first=False):
+    """Return an input function for the table that a model's embedding is read from, if it is."""
+
+    def file(wildcards):
+        name = LAYOUT.models[0] if first else wildcards.model
+        return LAYOUT.embedding_files(name).get(what, [])
+
+    return file
+
+
+def model_environment(wildcards):
+    """Return the environment that a model is fitted in: the solver gradient needs one of its own."""
+    name = wildcards.get("model", LAYOUT.models[0])
+    gradient = LAYOUT.model(name)["settings"].get("solver") == "gradient"
+    return f"../../envs/{'gradient' if gradient else 'screen'}.yaml"
+
+
+def min_cells(wildcards):
+    """Return the cells that a perturbation needs; profiles need none."""
+    cells = screen_of(wildcards)["kind"] == "cells"
+    return CONFIG.pseudobulk.min_cells if cells else 1
 
 
 def prediction_files(wildcards):

@@ -95,6 +95,140 @@ rule figure_observed_against_predicted:
         "../../scripts/figure_observed_against_predicted.py"
 
 
+rule figure_error_by_genes:
+    """Draw the error of every model against the number of genes scored."""
+    input:
+        predictions=prediction_files,
+        effects="results/{dataset}/effects.h5ad",
+        metrics="results/{dataset}/metrics.tsv",
+        summary="results/{dataset}/summary.tsv",
+    output:
+        pdf="results/{dataset}/figures/error_by_genes.pdf",
+        png=report(
+            "results/{dataset}/figures/error_by_genes.png",
+            caption="../report/error_by_genes.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "error by number of genes"},
+        ),
+        tsv="results/{dataset}/figures/error_by_genes.tsv",
+    log:
+        "logs/{dataset}/figure_error_by_genes.log",
+    benchmark:
+        "logs/{dataset}/figure_error_by_genes.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
+    params:
+        unit=unit,
+        evaluation=CONFIG.evaluation.model_dump(mode="json"),
+        seed=CONFIG.seed,
+        origin=scores_origin,
+        core=digest("figure_error_by_genes.py"),
+    message:
+        "{wildcards.dataset}: figure of errors by number of genes"
+    script:
+        "../../scripts/figure_error_by_genes.py"
+
+
+rule figure_embedding_swaps:
+    """Draw the paired differences of the first model from the others."""
+    input:
+        metrics="results/{dataset}/metrics.tsv",
+        comparisons="results/{dataset}/comparisons.tsv",
+    output:
+        pdf="results/{dataset}/figures/embedding_swaps.pdf",
+        png=report(
+            "results/{dataset}/figures/embedding_swaps.png",
+            caption="../report/embedding_swaps.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "embedding swaps"},
+        ),
+        tsv="results/{dataset}/figures/embedding_swaps.tsv",
+    log:
+        "logs/{dataset}/figure_embedding_swaps.log",
+    benchmark:
+        "logs/{dataset}/figure_embedding_swaps.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        first=CONFIG.models[0].name,
+        unit=unit,
+        interval=CONFIG.evaluation.interval,
+        origin=scores_origin,
+        core=digest("figure_embedding_swaps.py"),
+    message:
+        "{wildcards.dataset}: figure of embedding swaps"
+    script:
+        "../../scripts/figure_embedding_swaps.py"
+
+
+rule figure_doubles:
+    """Draw errors and effects of held-out combinations."""
+    input:
+        predictions=prediction_files,
+        effects="results/{dataset}/effects.h5ad",
+        metrics="results/{dataset}/metrics.tsv",
+        splits="results/{dataset}/splits.tsv",
+    output:
+        pdf="results/{dataset}/figures/doubles.pdf",
+        png=report(
+            "results/{dataset}/figures/doubles.png",
+            caption="../report/doubles.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "combinations"},
+        ),
+        tsv="results/{dataset}/figures/doubles.tsv",
+    log:
+        "logs/{dataset}/figure_doubles.log",
+    benchmark:
+        "logs/{dataset}/figure_doubles.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
+    params:
+        first=CONFIG.models[0].name,
+        unit=unit,
+        top_genes=CONFIG.evaluation.top_genes,
+        origin=scores_origin,
+        core=digest("figure_doubles.py"),
+    message:
+        "{wildcards.dataset}: figure of combinations"
+    script:
+        "../../scripts/figure_doubles.py"
+
+
+rule figure_calibration:
+    """Draw the coverage of intervals and the dynamic range of metrics."""
+    input:
+        metrics="results/{dataset}/metrics.tsv",
+        summary="results/{dataset}/summary.tsv",
+    output:
+        pdf="results/{dataset}/figures/calibration.pdf",
+        png=report(
+            "results/{dataset}/figures/calibration.png",
+            caption="../report/calibration.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "calibration"},
+        ),
+        tsv="results/{dataset}/figures/calibration.tsv",
+    log:
+        "logs/{dataset}/figure_calibration.log",
+    benchmark:
+        "logs/{dataset}/figure_calibration.benchmark.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        interval=CONFIG.evaluation.interval,
+        origin=scores_origin,
+        core=digest("figure_calibration.py"),
+    message:
+        "{wildcards.dataset}: figure of calibration"
+    script:
+        "../../scripts/figure_calibration.py"
+
+
 rule figure_partial_correlations:
     """Draw the distribution of partial correlations before and after the updates."""
     input:
@@ -180,3 +314,44 @@ rule figure_network_scores:
         "{wildcards.dataset}: figure of network scores"
     script:
         "../../scripts/figure_network_scores.py"
+
+
+rule figure_predicted_against_truth:
+    """Draw effects and network of a simulated screen against the truth behind them."""
+    input:
+        predictions=f"results/{{dataset}}/predictions/{CONFIG.models[0].name}.h5ad",
+        effects="results/{dataset}/effects.h5ad",
+        truth="resources/{dataset}/truth_effects.h5ad",
+        network="resources/{dataset}/truth_network.tsv",
+        precision="results/{dataset}/network/precision.npz",
+    output:
+        pdf="results/{dataset}/figures/predicted_against_truth.pdf",
+        png=report(
+            "results/{dataset}/figures/predicted_against_truth.png",
+            caption="../report/predicted_against_truth.rst",
+            category="Prediction",
+            labels={"result": "figure", "what": "against the truth"},
+        ),
+        tsv="results/{dataset}/figures/predicted_against_truth.tsv",
+    log:
+        "logs/{dataset}/figure_predicted_against_truth.log",
+    benchmark:
+        "logs/{dataset}/figure_predicted_against_truth.benchmark.tsv"
+    wildcard_constraints:
+        dataset=SIMULATED,
+    conda:
+        "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(2000, 10),
+    params:
+        first=CONFIG.models[0].name,
+        unit=unit,
+        top_genes=CONFIG.evaluation.top_genes,
+        origin=origin(
+            "pseudobulk", "splits", "evaluation", "network", models=LAYOUT.models[:1]
+        ),
+        core=digest("figure_predicted_against_truth.py"),
+    message:
+        "{wildcards.dataset}: figure against the truth"
+    script:
+        "../../scripts/figure_predicted_against_truth.py"

@@ -5,6 +5,7 @@ rule splits:
     """Decide which perturbations are held out together."""
     input:
         effects="results/{dataset}/effects.h5ad",
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
         file=CONFIG.splits.file or [],
     output:
         "results/{dataset}/splits.tsv",
@@ -17,6 +18,7 @@ rule splits:
     params:
         splits=CONFIG.splits.model_dump(mode="json"),
         screen=screen_of,
+        min_cells=min_cells,
         seed=CONFIG.seed,
         core=digest("splits.py"),
     message:
@@ -31,6 +33,8 @@ rule fit:
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         effects="results/{dataset}/effects.h5ad",
         splits="results/{dataset}/splits.tsv",
+        genes=embedding_file("genes"),
+        perturbations=embedding_file("perturbations"),
     output:
         directory("results/{dataset}/models/{model}"),
     log:
@@ -38,11 +42,12 @@ rule fit:
     benchmark:
         "logs/{dataset}/fit_{model}.benchmark.tsv"
     conda:
-        "../../envs/screen.yaml"
+        model_environment
     resources:
-        mem_mb=memory(1000, 6),
+        mem_mb=memory(1000, 10),
     params:
         model=model_settings,
+        screen=screen_of,
         origin=origin("pseudobulk", "splits"),
         core=digest("fit.py"),
     message:
@@ -56,6 +61,7 @@ rule predict:
     input:
         models="results/{dataset}/models/{model}",
         effects="results/{dataset}/effects.h5ad",
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
         splits="results/{dataset}/splits.tsv",
     output:
         "results/{dataset}/predictions/{model}.h5ad",
@@ -68,7 +74,9 @@ rule predict:
     resources:
         mem_mb=memory(1000, 6),
     params:
-        origin=origin("pseudobulk", "splits"),
+        screen=screen_of,
+        level=CONFIG.evaluation.interval,
+        origin=origin("pseudobulk", "splits", "evaluation.interval"),
         core=digest("predict.py"),
     message:
         "{wildcards.dataset}: predicting held-out perturbations with {wildcards.model}"
@@ -76,11 +84,36 @@ rule predict:
         "../../scripts/predict.py"
 
 
+rule technical_duplicate:
+    """Estimate every effect from each half of the cells: how well data predict themselves."""
+    input:
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        effects="results/{dataset}/effects.h5ad",
+    output:
+        "results/{dataset}/technical_duplicate.h5ad",
+    log:
+        "logs/{dataset}/technical_duplicate.log",
+    benchmark:
+        "logs/{dataset}/technical_duplicate.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
+    resources:
+        mem_mb=memory(1000, 6),
+    params:
+        origin=origin("pseudobulk"),
+        core=digest("technical_duplicate.py"),
+    message:
+        "{wildcards.dataset}: technical duplicate"
+    script:
+        "../../scripts/technical_duplicate.py"
+
+
 rule evaluate:
     """Score all predictions, with intervals, paired comparisons and the result in one sentence."""
     input:
         predictions=prediction_files,
         effects="results/{dataset}/effects.h5ad",
+        duplicate="results/{dataset}/technical_duplicate.h5ad",
     output:
         metrics=report(
             "results/{dataset}/metrics.tsv",
@@ -112,10 +145,51 @@ rule evaluate:
     params:
         evaluation=CONFIG.evaluation.model_dump(mode="json"),
         models=[model.name for model in CONFIG.models],
-        baselines=list(BASELINES),
+        baselines=LAYOUT.baselines,
+        controls=list(CONTROLS),
         seed=CONFIG.seed,
         core=digest("evaluate.py"),
     message:
         "{wildcards.dataset}: scoring predictions"
     script:
         "../../scripts/evaluate.py"
+
+
+rule screen:
+    """Fit the first model on all perturbations and predict those that nobody has made."""
+    input:
+        pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        effects="results/{dataset}/effects.h5ad",
+        genes=embedding_file("genes", first=True),
+        perturbations=embedding_file("perturbations", first=True),
+    output:
+        screen=report(
+            "results/{dataset}/screen.tsv",
+            caption="../report/screen.rst",
+            category="Prediction",
+            labels={"result": "screen", "what": "perturbations that nobody has made"},
+        ),
+        model="results/{dataset}/screen_model.npz",
+        fitted="results/{dataset}/screen_model.json",
+    log:
+        "logs/{dataset}/screen.log",
+    benchmark:
+        "logs/{dataset}/screen.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=memory(1000, 10),
+    params:
+        model=LAYOUT.model(LAYOUT.models[0]),
+        name=LAYOUT.models[0],
+        screen=screen_of,
+        targets=CONFIG.screen.targets,
+        level=CONFIG.evaluation.interval,
+        origin=origin(
+            "pseudobulk", "screen", "evaluation.interval", models=LAYOUT.models[:1]
+        ),
+        core=digest("screen.py"),
+    message:
+        "{wildcards.dataset}: predicting perturbations that nobody has made"
+    script:
+        "../../scripts/screen.py"

@@ -1,0 +1,32 @@
+"""Draw errors and effects of combinations of perturbations."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anndata
+
+from lgem.figures.doubles import doubles
+from lgem.figures.style import save
+from lgem.files import read_table
+from lgem.prediction.evaluation import paired_effects
+from lgem.provenance import provenance
+from scripts.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    files = {Path(path).stem: path for path in snakemake.input.predictions}
+    first = snakemake.params.first
+    predictions = {name: anndata.read_h5ad(files[name]) for name in (first, "additive")}
+    effects = anndata.read_h5ad(snakemake.input.effects)
+    pairs, _ = paired_effects(predictions, effects, snakemake.params.top_genes)
+    figure, drawn = doubles(
+        read_table(snakemake.input.metrics),
+        read_table(snakemake.input.splits),
+        pairs,
+        first,
+        unit=snakemake.params.unit,
+    )
+    stem = Path(snakemake.output.pdf).with_suffix("")
+    save(figure, drawn, stem, provenance(**snakemake.params.origin))
