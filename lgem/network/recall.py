@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError
+from lgem.network.reference import rank_pairs
 
 
 def precision_recall(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> pd.DataFrame:
@@ -34,30 +34,21 @@ def precision_recall(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame)
     Raises
     ------
     InputError
-        If no pair is a true edge.
+        If no pair, or every pair, is a true edge.
     """
-    index, n = pd.Index(genes), len(rho)
-    ends = np.column_stack([index.get_indexer(pd.Index(edges[k])) for k in ("gene_a", "gene_b")])
-    ends = ends[(ends >= 0).all(axis=1)]
-    adjacent = np.zeros((n, n), dtype=bool)
-    adjacent[ends.min(axis=1), ends.max(axis=1)] = True
-    pairs = np.triu_indices(n, 1)
-    score, true = np.abs(rho[pairs]), adjacent[pairs]
-    if not true.any():
-        raise InputError("reference network", "no edge between the network's genes", "some edges")
-    order = np.argsort(-score, kind="stable")
-    score, hits = score[order], np.cumsum(true[order])
+    ranking = rank_pairs(rho, genes, edges)
     # Only the last of equally scored pairs closes a step; a step without a true pair gains nothing.
-    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
-    taken, found = last + 1, hits[last]
+    taken = ranking.bounds[1:]
+    found = np.searchsorted(ranking.true, taken)
     grows = np.diff(found, prepend=0) > 0
     taken, found = taken[grows], found[grows]
+    true, pairs = len(ranking.true), len(ranking.first)
     return pd.DataFrame(
         {
             "pairs": taken,
-            "recall": found / hits[-1],
+            "recall": found / true,
             "precision": found / taken,
-            "chance": hits[-1] / len(hits),
+            "chance": true / pairs,
         }
     )
 

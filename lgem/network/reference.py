@@ -205,7 +205,7 @@ def score_network(
     InputError
         If no pair, or every pair, is a true edge.
     """
-    ranking = _rank(rho, genes, edges)
+    ranking = rank_pairs(rho, genes, edges)
     n = len(rho)
     point, prevalence = _scores(ranking, np.ones(n, dtype=np.int64))
     multiplicities = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=draws)
@@ -236,7 +236,7 @@ def headline(scores: pd.DataFrame, genes: Sequence[str], edges: pd.DataFrame) ->
 
 
 @dataclass(frozen=True)
-class _Ranking:
+class Ranking:
     """All pairs from the highest score to the lowest; sorted once, weighted at every draw."""
 
     first: np.ndarray  # (pairs,) one gene of each pair
@@ -245,7 +245,14 @@ class _Ranking:
     bounds: np.ndarray  # (ties + 1,) ranks at which runs of equal score begin, and the end
 
 
-def _rank(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> _Ranking:
+def rank_pairs(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> Ranking:
+    """Rank all pairs of genes by |partial correlation| and mark the known edges.
+
+    Raises
+    ------
+    InputError
+        If no pair, or every pair, is a true edge.
+    """
     index, n = pd.Index(genes), len(rho)
     ends = np.column_stack([index.get_indexer(pd.Index(edges[k])) for k in ("gene_a", "gene_b")])
     ends = ends[(ends >= 0).all(axis=1)]
@@ -262,12 +269,12 @@ def _rank(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> _Rankin
     order = np.argsort(-score, kind="stable")
     score = score[order]
     begins = np.flatnonzero(np.r_[True, score[1:] != score[:-1]])
-    return _Ranking(
+    return Ranking(
         first[order], second[order], np.flatnonzero(truth[order]), np.r_[begins, len(score)]
     )
 
 
-def _scores(ranking: _Ranking, weights: np.ndarray) -> tuple[list[float], float]:
+def _scores(ranking: Ranking, weights: np.ndarray) -> tuple[list[float], float]:
     """Compute the four metrics, and the share of true pairs, with weight w_i w_j on pair ij.
 
     Only runs of equal score that hold a true pair add to either area, so that beyond one
@@ -293,7 +300,7 @@ def _scores(ranking: _Ranking, weights: np.ndarray) -> tuple[list[float], float]
     return [auroc, aupr, aupr / prevalence, early], prevalence
 
 
-def _hits_within(ranking: _Ranking, mass: np.ndarray, true_mass: np.ndarray, top: int) -> float:
+def _hits_within(ranking: Ranking, mass: np.ndarray, true_mass: np.ndarray, top: int) -> float:
     """Expected true mass among the `top` highest-scoring mass, ties being in random order."""
     last = np.searchsorted(mass, top) - 1  # the pair that completes it
     run = np.searchsorted(ranking.bounds, last, side="right")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from scipy import linalg
@@ -146,6 +147,11 @@ def random_genes(genes: int, dimensions: int, seed: int) -> GeneEmbedding:
 
 def random_vector(gene: str, dimensions: int, seed: int) -> np.ndarray:
     """Return a gene's vector of normal numbers, the same in every training set."""
+    return _draws(gene, max(dimensions, MOST_DIMENSIONS), seed)[:dimensions]
+
+
+@lru_cache(maxsize=100_000)
+def _draws(gene: str, dimensions: int, seed: int) -> np.ndarray:
     digest = hashlib.sha256(f"{seed}/{gene}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     return generator.standard_normal(dimensions)

@@ -77,9 +77,10 @@ def headline(
     baseline = str(means[means.index.isin(baselines)].index[0])
     opening, lost = _comparison(wide, model, baseline, asked, resampling)
     elsewhere = _lost_elsewhere(scores, shared, model, baselines, resampling)
+    beaten, partly = _partly(wide, model, models, baselines, resampling)
     sentences = [
-        *([opening, elsewhere] if lost else [elsewhere, opening]),
-        _partly(wide, model, models, baselines),
+        *([opening, beaten, elsewhere] if lost else [beaten, elsewhere, opening]),
+        partly,
         _beaten_by_controls(wide, models[0], controls, resampling),
         _counts(metrics, model, asked),
         _ceiling(metrics, scores, shared, model),
@@ -167,20 +168,33 @@ def _lost(
     return f"{best} {wide[best].mean():.3f} against {wide[model].mean():.3f}"
 
 
-def _partly(wide: pd.DataFrame, best: str, models: Sequence[str], baselines: Sequence[str]) -> str:
+def _partly(
+    wide: pd.DataFrame,
+    best: str,
+    models: Sequence[str],
+    baselines: Sequence[str],
+    resampling: Resampling,
+) -> tuple[str, str]:
     """Name what scores only some of the shared perturbations, with both means there.
 
-    A model that scores none is named too; a baseline may not be meant for any of them.
+    Returns the baselines that certainly beat the best model there, and all others. A model that
+    scores none is named too; a baseline may not be meant for any of them.
     """
-    told = []
+    winners, told = [], []
     for name in [*models, *baselines]:
         both = wide[[name, best]].dropna() if name in wide else wide[:0]
         if both.empty and name in models:
             told.append(f"{name} scores 0 of these")
         elif 0 < len(both) < len(wide):
-            means = f"{both[name].mean():.3f} there against {both[best].mean():.3f} for {best}"
+            ours, theirs = both[best], both[name]
+            if name in baselines and resampling.worse(ours, theirs):
+                means = f"L2 {theirs.mean():.3f} against {ours.mean():.3f}"
+                winners.append(f"{name} ({counted(len(both), 'perturbation')}, {means})")
+                continue
+            means = f"{theirs.mean():.3f} there against {ours.mean():.3f} for {best}"
             told.append(f"{name} scores {len(both)} of these: {means}")
-    return "; ".join(told) + "." if told else ""
+    first = f"A baseline beats {best} where it has an answer: {listing(winners)}."
+    return first if winners else "", "; ".join(told) + "." if told else ""
 
 
 def _beaten_by_controls(
@@ -260,11 +274,12 @@ def _coverage(
     far = {p: part for p, part in found.items() if abs(part.mean() - nominal) > FAR + 1e-9}
     if far:
         fewest = min(len(part) for part in far.values())
-        cause = (
-            f"few residuals to judge by, from {counted(fewest, 'perturbation')}"
-            if fewest < FEW
-            else "errors in training that are unlike those on held-out folds"
-        )
+        if fewest < FEW:
+            cause = f"few residuals to judge by, from {counted(fewest, 'perturbation')}"
+        elif all(part.mean() > nominal for part in far.values()):
+            cause = "changes that are all alike there, so that the intervals hold more than asked"
+        else:
+            cause = "errors in training that are unlike those on held-out folds"
         text += f", more than 5 points from nominal {' and '.join(far)}; likely cause: {cause}"
     return text + "."
 

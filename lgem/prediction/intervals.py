@@ -12,9 +12,11 @@ Barber, Candès, Ramdas & Tibshirani (2021), Annals of Statistics 49, 486.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy import linalg
 
 from lgem.prediction.embedding import PerturbationEmbedding
 from lgem.prediction.linear import (
@@ -59,17 +61,15 @@ def jackknife_plus(
     enough = (below >= 1) & (above <= n)
 
     def at_rank(values: np.ndarray, rank: np.ndarray) -> np.ndarray:
-        ordered = np.sort(values, axis=1)  # missing ones come last
-        picked = np.take_along_axis(ordered, np.clip(rank - 1, 0, None)[:, None], axis=1)[:, 0]
+        positions = np.clip(rank - 1, 0, values.shape[1] - 1)
+        ordered = np.partition(values, np.unique(positions), axis=1)  # missing ones come last
+        picked = np.take_along_axis(ordered, positions[:, None], axis=1)[:, 0]
         return np.where(enough, picked, np.nan)
 
     if not residuals.shape[1]:
         nothing = np.full(len(residuals), np.nan)
         return nothing, nothing.copy()
-    return (
-        at_rank(centres - residuals, below),
-        at_rank(centres + residuals, np.minimum(above, residuals.shape[1])),
-    )
+    return at_rank(centres - residuals, below), at_rank(centres + residuals, above)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class LeftOut:
             np.array(residuals).reshape(len(residuals), genes).T,
             np.array(sizes, dtype=float).reshape(-1, 3).T,
         )
-        return found.thinned()
+        return found.thinned().trimmed()
 
     def thinned(self) -> LeftOut:
         """Return the same with at most `MOST_RESIDUALS` residuals, picked at random."""
@@ -156,10 +156,35 @@ class LeftOut:
             return self
         picked = np.random.default_rng(count).permutation(count)[:MOST_RESIDUALS]
         picked.sort()
-        return LeftOut(
-            self.basis, self.bias, self.loadings, self.lookup,
-            self.fold[picked], self.residuals[:, picked], self.sizes[:, picked],
-        )  # fmt: skip
+        return replace(
+            self,
+            fold=self.fold[picked],
+            residuals=self.residuals[:, picked],
+            sizes=self.sizes[:, picked],
+        )
+
+    def trimmed(self) -> LeftOut:
+        """Return the same in the span of what predictions are made of, where that is smaller."""
+        if self.basis is None:
+            return self
+        parts = [self.loadings, self.lookup] if self.lookup.size else [self.loadings]
+        flat = [part.transpose(1, 0, 2).reshape(part.shape[1], -1) for part in parts]
+        spanning = np.column_stack([self.bias.T, *flat])
+        if spanning.shape[1] >= spanning.shape[0]:
+            return self
+        Q = linalg.qr(spanning, mode="economic")[0]
+        return replace(
+            self,
+            basis=self.basis @ Q,
+            bias=self.bias @ Q,
+            loadings=np.einsum("rq,kre->kqe", Q, self.loadings),
+            lookup=np.einsum("rq,kre->kqe", Q, self.lookup) if self.lookup.size else self.lookup,
+        )
+
+    @cached_property
+    def _of_the_mean(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+        """Bounds by level where there is no bilinear part: the same for every perturbation."""
+        return {}
 
     def bounds(
         self,
@@ -170,17 +195,22 @@ class LeftOut:
         level: float,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds (genes,) of the interval for a new perturbation."""
-        centres = self.bias
-        if self.loadings.shape[2] and not embedding.why_not(perturbation, target):
-            if self.lookup.size:
-                rows = list(target.rows or ())
-                if self.basis is None:
-                    p = self.lookup[:, rows].sum(axis=1)
-                else:
-                    p = np.einsum("r,kre->ke", self.basis[rows].sum(axis=0), self.lookup)
-            else:
-                p = np.tile(embedding.vector(perturbation, dimensions), (len(centres), 1))
-            centres = centres + np.einsum("kre,ke->kr", self.loadings[:, :, : p.shape[1]], p)
+        if not self.loadings.shape[2] or embedding.why_not(perturbation, target):
+            if level not in self._of_the_mean:
+                self._of_the_mean[level] = self._around(self.bias, level)
+            return self._of_the_mean[level]
+        if not self.lookup.size:
+            p = np.tile(embedding.vector(perturbation, dimensions), (len(self.bias), 1))
+        elif self.basis is None:
+            p = self.lookup[:, list(target.rows or ())].sum(axis=1)
+        else:
+            at_targets = self.basis[list(target.rows or ())].sum(axis=0)
+            p = np.einsum("r,kre->ke", at_targets, self.lookup)
+        moved = np.einsum("kre,ke->kr", self.loadings[:, :, : p.shape[1]], p)
+        return self._around(self.bias + moved, level)
+
+    def _around(self, centres: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bounds (genes,) around predictions of every fit (fits × r)."""
         effects = centres.T if self.basis is None else self.basis @ centres.T
         return jackknife_plus(effects[:, self.fold], self.residuals, level)
 

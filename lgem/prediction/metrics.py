@@ -125,9 +125,12 @@ def coverage(compared: Compared) -> float:
     known = np.isfinite(compared.lower) & np.isfinite(compared.upper)
     if not known.any():
         return float("nan")
-    observed = compared.observed[known]
-    inside = (observed >= compared.lower[known]) & (observed <= compared.upper[known])
-    return float(np.mean(inside))
+    observed, lower, upper = (
+        values[known] for values in (compared.observed, compared.lower, compared.upper)
+    )
+    # An interval may have no width, where training targets all changed in exactly the same way.
+    slack = ROUNDING * np.maximum(np.abs(observed), 1.0)
+    return float(np.mean((observed >= lower - slack) & (observed <= upper + slack)))
 
 
 def _correlation_of_changes(

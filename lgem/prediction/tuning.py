@@ -120,7 +120,10 @@ def choose(columns: Columns, specification: Specification, grid: Grid, masked: b
 
 
 def _best_of_parts(losses: np.ndarray, grid: Grid) -> dict[str, tuple[Parameters, np.ndarray]]:
-    """Return the best parameters of each part, with their loss per perturbation.
+    """Return the best parameters of each part, with what choosing them costs per perturbation.
+
+    The loss of a perturbation is that of the member which is best for all *others*: the best of
+    many members for all of them, itself included, looks better than it is.
 
     `losses` are perturbations × (no dimensions, then those of the grid) × penalties × weights.
     """
@@ -136,13 +139,25 @@ def _best_of_parts(losses: np.ndarray, grid: Grid) -> dict[str, tuple[Parameters
         PARTS, (~bilinear & ~shrunk, ~bilinear & shrunk, bilinear & ~shrunk, bilinear & shrunk),
         strict=True,
     ):  # fmt: skip
-        allowed = np.where(member, mean, np.inf)
-        if np.isfinite(allowed).any():
-            d, λ, s = map(int, np.unravel_index(np.argmin(allowed), mean.shape))
+        where = np.flatnonzero(np.broadcast_to(member, mean.shape))
+        if len(where):
+            best = where[np.argmin(mean.ravel()[where])]
+            d, λ, s = map(int, np.unravel_index(best, mean.shape))
             penalty = grid.penalties[λ] if dimensions[d] else 0.0
             parameters = Parameters(float(weights[s]), int(dimensions[d]), float(penalty))
-            found[part] = (parameters, losses[:, d, λ, s])
+            found[part] = (parameters, _chosen_by_others(losses.reshape(len(losses), -1)[:, where]))
     return found
+
+
+def _chosen_by_others(losses: np.ndarray) -> np.ndarray:
+    """Return each perturbation's loss at the member that is best for all others.
+
+    `losses` are perturbations × members.
+    """
+    if len(losses) < 2:
+        return losses.min(axis=1)
+    others = losses.sum(axis=0) - losses
+    return losses[np.arange(len(losses)), others.argmin(axis=1)]
 
 
 def left_out_losses(

@@ -43,8 +43,9 @@ def test_the_default_model_is_clearly_better_than_the_published_one(table):
 @pytest.mark.parametrize("net", accuracy.NETS)
 def test_intervals_of_the_knock_outs_cover_what_they_promise(runs, net):
     path = runs / "kfold" / "results" / f"dream4_{net}" / "summary.tsv"
-    summary = pd.read_csv(path, sep="\t").set_index(["model", "perturbations", "metric"])
-    coverage = summary.loc[("lgem", "scored", "coverage")].set_index("gene_set")["mean"]
+    summary = pd.read_csv(path, sep="\t")
+    own = summary[(summary["model"] == "lgem") & (summary["perturbations"] == "scored")]
+    coverage = own[own["metric"] == "coverage"].set_index("gene_set")["mean"]
     assert coverage["top_off_target"] == pytest.approx(0.9, abs=0.05)
     # A knock-out has no expression of its gene at all, so that nothing is left to be uncertain of.
     assert coverage["target"] >= 0.85
@@ -52,8 +53,9 @@ def test_intervals_of_the_knock_outs_cover_what_they_promise(runs, net):
 
 def test_combinations_are_scored_with_two_one_and_no_gene_seen(runs):
     path = runs / "doubles" / "results" / "norman" / "summary.tsv"
-    summary = pd.read_csv(path, sep="\t").set_index(["perturbations", "model"])
+    summary = pd.read_csv(path, sep="\t")
     l2 = summary[(summary["gene_set"] == "top") & (summary["metric"] == "l2")]
+    l2 = l2.set_index(["perturbations", "model"]).sort_index()
     assert l2.loc[("seen_2", "additive"), "n"] == 5
     assert l2.loc[("seen_2", "additive"), "mean"] < l2.loc[("seen_2", "no_change"), "mean"]
     assert l2.loc[("seen_0", "additive"), "n"] == 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lgem.errors import InputError
-from lgem.network.reference import _rank, _scores, headline, score_network
+from lgem.network.reference import _scores, headline, rank_pairs, score_network
 
 METRICS = ["auroc", "aupr", "aupr_ratio", "early_precision"]
 
@@ -60,7 +60,7 @@ def test_a_draw_weighs_every_pair_by_the_product_of_its_genes(seed, decimals):
     pairs = weights[first] * weights[second]
     # The same by listing every drawn pair as often as it was drawn.
     listed_true, listed_score = np.repeat(true, pairs), np.repeat(score, pairs)
-    values, prevalence = _scores(_rank(rho, names, edges), weights)
+    values, prevalence = _scores(rank_pairs(rho, names, edges), weights)
     if 0 < listed_true.sum() < len(listed_true):
         assert prevalence == pytest.approx(listed_true.mean(), rel=1e-12)
         assert values[0] == pytest.approx(roc_auc_score(listed_true, listed_score), rel=1e-12)
@@ -100,7 +100,7 @@ def test_of_all_scores_equal_early_precision_is_the_share_of_true_pairs():
 
 def test_a_draw_of_every_gene_once_is_the_point_value():
     rho, names, edges, *_ = problem(5)
-    values, _ = _scores(_rank(rho, names, edges), np.ones(30, dtype=int))
+    values, _ = _scores(rank_pairs(rho, names, edges), np.ones(30, dtype=int))
     assert values == list(point(rho, names, edges)["value"])
 
 

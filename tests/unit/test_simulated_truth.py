@@ -6,7 +6,7 @@ import anndata
 import numpy as np
 import pytest
 
-from lgem.config import Dataset, Simulation
+from lgem.config_dataset import Dataset, Simulation
 from lgem.network.covariance import ledoit_wolf, standardise
 from lgem.network.precision import partial_correlations, precision_matrix
 from lgem.network.reference import score_network
