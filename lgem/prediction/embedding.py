@@ -106,10 +106,13 @@ class GeneEmbedding:
         table.
     values
         The embedding (genes × d) for ``random`` and ``file``.
+    unknown
+        Rows of the genes that a table lacks.
     """
 
     source: str
     values: np.ndarray | None = None
+    unknown: frozenset[int] = frozenset()
 
     @property
     def nested(self) -> bool:
@@ -171,6 +174,8 @@ class PerturbationEmbedding:
         Vectors by name of perturbation or gene, for ``file`` and ``dataset``.
     seed
         Of ``random``.
+    unknown
+        Rows of the genes that cannot be looked up.
 
     Notes
     -----
@@ -180,6 +185,7 @@ class PerturbationEmbedding:
     source: str
     table: Mapping[str, np.ndarray] = field(default_factory=dict)
     seed: int = 0
+    unknown: frozenset[int] = frozenset()
 
     @property
     def by_gene(self) -> bool:
@@ -193,8 +199,10 @@ class PerturbationEmbedding:
 
     def why_not(self, perturbation: str, target: Target) -> str:
         """Return why a perturbation cannot be embedded, or nothing where it can."""
+        if self.by_gene and target.rows is not None:
+            return "target not in the gene embedding" if self.unknown & {*target.rows} else ""
         if self.by_gene:
-            return target.reason if target.rows is None else ""
+            return target.reason
         if self.source == RANDOM or perturbation in self.table:
             return ""
         missing = [gene for gene in genes_of(perturbation) if gene not in self.table]

@@ -42,7 +42,11 @@ def read_embedding(path: str) -> dict[str, np.ndarray]:
             f"{len(table)} rows with {table.shape[1]} columns",
             "a name and at least one number in every row, below a line with the columns' names",
         )
-    names = table.iloc[:, 0].str.strip()
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(
+            path, "more columns than the header names", "a name for every column, the first too"
+        )
+    names = table.iloc[:, 0].map(lambda name: SEPARATOR.join(sorted(name.strip().split(SEPARATOR))))
     twice = names[names.duplicated()]
     if len(twice):
         raise InputError(path, f"more than one row for '{twice.iloc[0]}'", "one row each")
@@ -54,14 +58,13 @@ def read_embedding(path: str) -> dict[str, np.ndarray]:
             f"'{table.iloc[row, column + 1]}' for '{names.iloc[row]}'",
             "finite numbers",
         )
-    keys = [SEPARATOR.join(sorted(name.split(SEPARATOR))) for name in names]
-    return dict(zip(keys, values, strict=True))
+    return dict(zip(map(str, names), values, strict=True))
 
 
 def genes_from_table(
     table: Mapping[str, np.ndarray], genes: Sequence[str], symbols: Sequence[str] | None, place: str
-) -> tuple[GeneEmbedding, int]:
-    """Return the gene embedding of a table, and how many genes it lacks; theirs is 0.
+) -> GeneEmbedding:
+    """Return the gene embedding of a table; the vectors of genes that it lacks are 0.
 
     Raises
     ------
@@ -69,22 +72,23 @@ def genes_from_table(
         Where the table has fewer than half of the genes.
     """
     width = len(next(iter(table.values())))
-    values, missing = np.zeros((len(genes), width)), []
+    values, lacking = np.zeros((len(genes), width)), []
     for row, gene in enumerate(genes):
         found = table.get(gene)
         if found is None and symbols is not None:
             found = table.get(symbols[row])
         if found is None:
-            missing.append(gene)
+            lacking.append(row)
         else:
             values[row] = found
-    if 2 * len(missing) > len(genes):
+    if 2 * len(lacking) > len(genes):
+        named = listing([genes[row] for row in lacking])
         raise InputError(
             place,
-            f"no row for {len(missing)} of {len(genes)} genes: {listing(missing)}",
+            f"no row for {len(lacking)} of {len(genes)} genes: {named}",
             f"rows for at least half of the genes; there are: {listing(table, 5)}",
         )
-    return GeneEmbedding(FILE, values), len(missing)
+    return GeneEmbedding(FILE, values, frozenset(lacking))
 
 
 def perturbation_components(
@@ -135,7 +139,7 @@ def read_given(
     if genes:
         table = read_embedding(str(genes))
         names = list(map(str, var.index))
-        gene_embedding, _ = genes_from_table(table, names, symbols_of(var), str(genes))
+        gene_embedding = genes_from_table(table, names, symbols_of(var), str(genes))
     return gene_embedding, read_perturbation_embedding(
         str(perturbations)
     ) if perturbations else None

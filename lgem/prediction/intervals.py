@@ -140,7 +140,7 @@ class LeftOut:
         widest = max((one.shape[1] for one in loadings), default=0)
         found = cls(
             columns.basis,
-            np.array(bias).reshape(len(bias), -1),
+            np.reshape(bias, (len(bias), len(columns.control))),
             _stacked(loadings, widest),
             _stacked(lookup, widest if any(one.size for one in lookup) else 0),
             np.array(fold, dtype=int),
@@ -165,7 +165,7 @@ class LeftOut:
 
     def trimmed(self) -> LeftOut:
         """Return the same in the span of what predictions are made of, where that is smaller."""
-        if self.basis is None:
+        if self.basis is None or not len(self.bias):
             return self
         parts = [self.loadings, self.lookup] if self.lookup.size else [self.loadings]
         flat = [part.transpose(1, 0, 2).reshape(part.shape[1], -1) for part in parts]

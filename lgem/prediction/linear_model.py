@@ -145,7 +145,7 @@ class LinearModel:
         fixed = all(len(v) == 1 for v in (grid.mean_weights, grid.dimensions, grid.penalties))
         if fixed or (settings.dimensions == 0 and len(grid.mean_weights) == 1):
             d = grid.dimensions[0] if grid.dimensions else 0
-            parameters = Parameters(grid.mean_weights[0], d, grid.penalties[0])
+            parameters = Parameters(grid.mean_weights[0], d, grid.penalties[0] if d else 0.0)
             choice = Choice(parameters, _parts(parameters), {}, float("nan"))
         else:
             choice = choose(columns, specification, grid, masked)
@@ -166,9 +166,7 @@ class LinearModel:
 
     def predict(self, perturbation: str, target: Target, level: float | None = None) -> Answer:
         """Predict s·b + G W p, or s·b alone where the perturbation cannot be embedded."""
-        why = "" if self.never_bilinear else self.embedding.why_not(perturbation, target)
-        if not why and not self.trained and not self.never_bilinear:
-            why = "no training perturbation can be embedded"
+        why = self.why_not(perturbation, target)
         if why and self.published:
             return Answer(None, NOT_EMBEDDABLE, why)
         effect = self.bias.copy()
@@ -182,6 +180,13 @@ class LinearModel:
             perturbation, target, self.embedding, self.dimensions, level
         )
         return replace(answer, lower=lower, upper=upper)
+
+    def why_not(self, perturbation: str, target: Target) -> str:
+        """Return why a perturbation has no bilinear part, or nothing where it may have one."""
+        if self.never_bilinear:
+            return ""
+        why = self.embedding.why_not(perturbation, target)
+        return why or ("" if self.trained else "no training perturbation can be embedded")
 
     def embed(self, perturbation: str, target: Target) -> np.ndarray:
         """Return p (e,)."""
@@ -212,6 +217,7 @@ class LinearModel:
             "losses": np.array([choice.losses.get(part, np.nan) for part in PARTS]),
             "embedding_source": np.array(self.embedding.source),
             "embedding_seed": np.array(self.embedding.seed),
+            "embedding_unknown": np.array(sorted(self.embedding.unknown), dtype=int),
             "embedding_names": np.array(list(self.embedding.table), dtype=str),
             "embedding_vectors": np.array(list(self.embedding.table.values())),
         }  # fmt: skip
@@ -240,6 +246,7 @@ class LinearModel:
                     )
                 ),
                 int(arrays["embedding_seed"]),
+                frozenset(map(int, arrays["embedding_unknown"])),
             ),
             published=bool(arrays["published"]),
             dimensions=int(arrays["dimensions"]),
@@ -275,12 +282,12 @@ def _specification(
     if genes is None and settings.gene_embedding == RANDOM:
         most = max(settings.dimensions or 0, MOST_DIMENSIONS)
         genes = random_genes(len(training.control), most, settings.seed)
-    return Specification(
-        genes or GeneEmbedding(settings.gene_embedding),
-        perturbations or PerturbationEmbedding(settings.perturbation_embedding, seed=settings.seed),
-        settings.solver,
-        settings.published,
-    )
+    genes = genes or GeneEmbedding(settings.gene_embedding)
+    if perturbations is None:
+        source = settings.perturbation_embedding
+        unknown = genes.unknown if source == TARGET else frozenset()
+        perturbations = PerturbationEmbedding(source, seed=settings.seed, unknown=unknown)
+    return Specification(genes, perturbations, settings.solver, settings.published)
 
 
 def _grid(

@@ -55,7 +55,7 @@ class OwnChange:
         """Return the bounds of the interval for the change of perturbed genes."""
         low, high = jackknife_plus(self.left_out_factors[None], self.residuals[None], level)
         at = self.scale[list(rows)]
-        return low * at, high * at
+        return np.minimum(low * at, high * at), np.maximum(low * at, high * at)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all parts as named arrays."""

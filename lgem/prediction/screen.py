@@ -52,7 +52,7 @@ def targets_to_predict(
             if why := model.embedding.why_not(name, index.find(name)):
                 close = nearest(name, [*index.genes, *(symbols or [])])
                 raise InputError(f"screen.targets: {name}", why, "a target that is known", close)
-        return names
+        return list(dict.fromkeys(names))
     named = list(symbols) if symbols is not None else index.genes
     unique = [
         name if index.find(name).rows == (row,) else index.genes[row]
@@ -85,21 +85,26 @@ def screen_table(
     if not isinstance(model, LinearModel):
         raise TypeError("only linear models have an embedding of what nobody has made")
     names = targets_to_predict(asked, index, symbols, model)
-    embeddable = [name for name in names if not model.embedding.why_not(name, index.find(name))]
+    embeddable = [
+        name
+        for name in names
+        if not model.embedding.why_not(name, index.find(name))
+        and not (model.published and model.why_not(name, index.find(name)))
+    ]
     below, above = _size_bounds(model, level)
     distances = _distances(model, training, index, embeddable)
+    known = {target.rows for target in training.targets if target.rows}
     shown = np.array(symbols if symbols is not None else index.genes, dtype=object)
     rows = []
     for name, distance in zip(embeddable, distances, strict=True):
         target = index.find(name)
-        effect = predictor.predict(name, target).effect
-        assert effect is not None  # what can be embedded is predicted
-        elsewhere = effect.copy()
+        elsewhere = np.array(predictor.predict(name, target).effect)
         elsewhere[list(target.rows or ())] = 0.0
         size = float(np.linalg.norm(elsewhere))
-        bounds = max(0.0, size + below), size + above
-        known = name in training.perturbations
-        rows.append((name, size, *bounds, distance, _largest(elsewhere, shown), known))
+        bounds = float(np.maximum(0.0, size + below)), size + above
+        # The same gene may go by its identifier here and by its symbol there.
+        seen = name in training.perturbations or target.rows in known
+        rows.append((name, size, *bounds, distance, _largest(elsewhere, shown), seen))
     table = pd.DataFrame(rows, columns=COLUMNS[:-1])
     table["basis"] = model.choice.parts
     table = table.sort_values(["effect_size", "target"], ascending=[False, True], kind="stable")

@@ -128,7 +128,7 @@ def kronecker(R: np.ndarray, G: np.ndarray, P: np.ndarray, penalty: float = 0.0)
             f"P ⊗ G of {rows:,} × {columns:,} numbers, which needs {needed:,} bytes",
             f"at most {KRONECKER_LIMIT:,} bytes; solver pinv gives the same W without it",
         )
-    tolerance = np.finfo(float).eps * max(*G.shape, *P.shape)
+    tolerance = np.finfo(float).eps * max(rows, columns)
     solution = linalg.lstsq(np.kron(P, G), R.ravel(order="F"), cond=tolerance)[0]
     return solution.reshape(G.shape[1], P.shape[1], order="F")
 

@@ -1,43 +1,43 @@
-"""The scores of a whole screen: nothing asked for is lost, and the sentence keeps its word."""
-
-import re
+"""The scores of a whole screen: nothing asked for is lost, and all models choose from the same."""
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lgem.files import write_h5ad
 from lgem.prediction.evaluation import (
     NOT_HELD_OUT,
-    headline,
     mean_responses,
     measured_targets,
     paired_effects,
+    references,
     score_models,
+    seen_alone,
 )
-from lgem.prediction.folds import folds, predictions_data
-from lgem.prediction.metrics import METRICS, OFF_TARGET, TOP, per_perturbation, shared_perturbations
-from lgem.prediction.model import (
+from lgem.prediction.metrics import METRICS_OF, OFF_TARGET, TARGET, TOP
+from lgem.prediction.training import (
+    ANSWERED,
+    MEAN_ONLY,
     NOT_APPLICABLE,
     NOT_EMBEDDABLE,
     PREDICTED,
-    Training,
-    fit_predictor,
 )
-from lgem.prediction.splits import kfold
-from lgem.screen.io import LEFT_OUT
+from lgem.screen.io import ESTIMATED, LEFT_OUT
 from lgem.screen.labels import TargetIndex
 
 GENES = [f"G{row}" for row in range(12)]
 ASKED = ["G0", "G1", "G1+G11", "G11", "G2", "G5+X1", "X1", "few"]
-KINDS = {
-    **{"no_change": {}, "mean": {}, "additive": {}},
-    "lgem": {"solver": "ridge", "dimensions": 2, "penalty": 0.1},
-}
+HELD_OUT = [name for name in ASKED if name not in ("few", "G2")]
 TOP_GENES = 4
+NO_ANSWER = {
+    "lgem": {},
+    "strict": dict.fromkeys(("G5+X1", "X1"), (NOT_EMBEDDABLE, "target not measured: X1")),
+    "additive": dict.fromkeys(("G0", "G1", "G11", "X1"), (NOT_APPLICABLE, "not a combination")),
+    "mean": {},
+    "no_change": {},
+}
+DUPLICATE = "technical_duplicate"
 
 
 def screen():
@@ -46,64 +46,106 @@ def screen():
     control = np.linspace(3, 1, len(GENES))
     values = rng.normal(size=(len(ASKED), len(GENES)))
     values[:, -1] = 50.0
-    obs = pd.DataFrame({"status": "estimated", "reason": ""}, index=ASKED)
+    obs = pd.DataFrame({"status": ESTIMATED, "reason": ""}, index=ASKED)
     obs.loc["few"] = [LEFT_OUT, "3 cells, fewer than min_cells 10"]
     values[-1] = np.nan
     var = pd.DataFrame({"control": control}, index=GENES)
     return anndata.AnnData(X=values, obs=obs, var=var)
 
 
-def held_out_predictions(effects, kind, repeats=2):
-    """Predictions of a kind; G2 is in no test set."""
-    usable = [name for name in ASKED if name != "few"]
-    splits = kfold([name for name in usable if name != "G2"], 3, repeats, seed=1)
-    index = TargetIndex(GENES)
-    fitted = []
-    for fold in folds(splits):
-        training = Training(
-            effects[fold.train].X.T,
-            effects.var["control"].to_numpy(),
-            fold.train,
-            [index.find(name) for name in fold.train],
-        )
-        fitted.append((fold, fit_predictor(kind, training, KINDS[kind])))
-    return predictions_data(effects, fitted)
+def held_out_predictions(effects, model, repeats=2):
+    """Random predictions, those of a fold the same for the mean; G2 is in no test set."""
+    rng = np.random.default_rng(sum(map(ord, model)))
+    control = effects.var["control"].to_numpy()
+    rows, predicted = [], []
+    means = rng.normal(size=(repeats, 2, len(GENES)))
+    for repeat in range(repeats):
+        for row, name in enumerate(HELD_OUT):
+            status, reason = NO_ANSWER[model].get(name, (PREDICTED, ""))
+            if model == "lgem" and "X1" in name:
+                status = MEAN_ONLY
+            seen = "1" if name == "G5+X1" else "2" if "+" in name else ""
+            rows.append((name, repeat + 1, row % 2 + 1, status, reason, "", seen))
+            effect = rng.normal(size=len(GENES))
+            if model in ("mean", "no_change"):
+                effect = means[repeat, row % 2] if model == "mean" else 0 * effect
+            predicted.append(control + effect if status in ANSWERED else control * np.nan)
+    columns = ["perturbation", "repeat", "fold", "status", "reason", "context", "seen"]
+    obs = pd.DataFrame(rows, columns=columns)
+    obs.index = obs["perturbation"] + "/" + obs["repeat"].astype(str)
+    obs.index.name = None
+    observed = control + effects[obs["perturbation"].tolist()].X
+    X = np.array(predicted)
+    layers = {"observed": observed, "observed_se": np.full(X.shape, 0.1)}
+    if model == "lgem":
+        layers |= {"lower": X - 2, "upper": X + 2}
+    data = anndata.AnnData(X=X, obs=obs, var=effects.var, layers=layers)
+    reason = "" if model == "lgem" else "baselines have none"
+    data.uns["interval"] = {"level": 0.9, "method": "none", "reason": reason}
+    return data
+
+
+def duplicate_of(effects):
+    """A technical duplicate that is off by little; one half of X1 is empty."""
+    there = effects[effects.obs["status"] == ESTIMATED]
+    profiles = effects.var["control"].to_numpy() + there.X
+    obs = pd.DataFrame({"perturbation": there.obs_names, "status": ESTIMATED, "reason": ""})
+    obs.index = there.obs_names
+    obs.loc["X1", ["status", "reason"]] = [LEFT_OUT, "1 cell in 1 group, too few to halve"]
+    noise = 0.1 * np.random.default_rng(9).normal(size=profiles.shape)
+    halves = np.stack([profiles + noise, profiles])
+    halves[:, there.obs_names.get_loc("X1")] = np.nan
+    layers = {"observed": halves[1], "observed_se": np.full(profiles.shape, 0.1)}
+    return anndata.AnnData(X=halves[0], obs=obs, var=effects.var, layers=layers)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Effects and the predictions of every kind, written and read as the workflow does."""
+    """Effects, a duplicate and predictions, written and read as the workflow does."""
     folder = tmp_path_factory.mktemp("screen")
     effects = screen()
-    data = {kind: held_out_predictions(effects, kind) for kind in KINDS} | {"effects": effects}
+    data = {model: held_out_predictions(effects, model) for model in NO_ANSWER}
+    data |= {"effects": effects, "duplicate": duplicate_of(effects)}
     for name, content in data.items():
         write_h5ad(content, folder / f"{name}.h5ad")
     read = {name: anndata.read_h5ad(folder / f"{name}.h5ad") for name in data}
-    return read.pop("effects"), read
+    return read.pop("effects"), read.pop("duplicate"), read
 
 
 @pytest.fixture(scope="module")
 def metrics(files):
-    effects, predictions = files
-    return score_models(predictions, effects, TOP_GENES)
+    effects, duplicate, predictions = files
+    return score_models(predictions, effects, TOP_GENES, duplicate)
 
 
 def test_every_perturbation_asked_for_stands_in_the_table_for_every_model(metrics):
     keys = ["model", "gene_set", "metric"]
-    for _, part in metrics.groupby(keys):
+    models = metrics[metrics["model"] != DUPLICATE]
+    for _, part in models.groupby(keys):
         counts = part["perturbation"].value_counts().to_dict()
         assert counts == {name: 1 if name in ("G2", "few") else 2 for name in ASKED}
-    assert len(metrics.groupby(keys)) == len(KINDS) * 2 * len(METRICS)
+    assert len(models.groupby(keys)) == len(NO_ANSWER) * sum(map(len, METRICS_OF.values()))
+    again = metrics[metrics["model"] == DUPLICATE]
+    for _, part in again.groupby(keys):
+        assert sorted(part["perturbation"]) == ASKED
 
 
-def test_a_score_without_a_value_has_a_status_or_a_reason_and_one_with_a_value_none(metrics):
+def test_a_score_without_a_value_has_a_reason_and_one_with_a_value_none(metrics):
     made = metrics["value"].notna()
-    assert (metrics.loc[made, "status"] == PREDICTED).all()
+    assert metrics.loc[made, "status"].isin(ANSWERED).all()
     assert (metrics.loc[made, "reason"] == "").all()
     assert (metrics.loc[~made, "reason"] != "").all()
-    undefined = metrics[~made & (metrics["status"] == PREDICTED)]
-    assert set(undefined["metric"]) == {"pearson_delta"}
-    assert set(undefined["model"]) == {"no_change"}
+    undefined = metrics[~made & metrics["status"].isin(ANSWERED)]
+    found = undefined.groupby("metric")["model"].agg(set).to_dict()
+    assert found == {
+        "pearson_delta": {"no_change"},
+        "pearson_delta_perturbed": {"mean", DUPLICATE},  # no fold holds out G2
+        "coverage": {"lgem", "strict", "additive", "mean", "no_change"},
+    }
+    own = undefined[undefined["model"] == "lgem"]  # where no target is measured
+    assert set(own["reason"]) == {"target not measured"}
+    others = undefined[(undefined["model"] != "lgem") & (undefined["metric"] == "coverage")]
+    assert set(others["reason"]) == {"baselines have none", "target not measured"}
 
 
 @pytest.mark.parametrize(
@@ -111,23 +153,28 @@ def test_a_score_without_a_value_has_a_status_or_a_reason_and_one_with_a_value_n
     [
         ("lgem", "few", LEFT_OUT, "3 cells, fewer than min_cells 10"),
         ("lgem", "G2", NOT_HELD_OUT, "in no test set of the splits"),
-        ("lgem", "X1", NOT_EMBEDDABLE, "target not measured: X1"),
-        ("lgem", "G5+X1", NOT_EMBEDDABLE, "target not measured: X1"),
+        ("strict", "X1", NOT_EMBEDDABLE, "target not measured: X1"),
+        ("strict", "G5+X1", NOT_EMBEDDABLE, "target not measured: X1"),
         ("lgem", "G0", PREDICTED, ""),
+        ("lgem", "X1", MEAN_ONLY, ""),
         ("additive", "G0", NOT_APPLICABLE, "not a combination"),
         ("additive", "few", LEFT_OUT, "3 cells, fewer than min_cells 10"),
         ("mean", "X1", PREDICTED, ""),
+        (DUPLICATE, "X1", LEFT_OUT, "1 cell in 1 group, too few to halve"),
+        (DUPLICATE, "G2", PREDICTED, ""),
     ],
 )
 def test_statuses_say_what_became_of_a_perturbation(metrics, model, perturbation, status, reason):
     rows = metrics[(metrics["model"] == model) & (metrics["perturbation"] == perturbation)]
+    rows = rows[rows["metric"] == "l2"]
     assert set(zip(rows["status"], rows["reason"], strict=True)) == {(status, reason)}
-    assert rows["value"].notna().all() == (status == PREDICTED)
-    assert rows["fold"].isna().all() == (status in (LEFT_OUT, NOT_HELD_OUT))
+    assert rows["value"].notna().all() == (status in ANSWERED)
+    without = status in (LEFT_OUT, NOT_HELD_OUT) or model == DUPLICATE
+    assert rows["fold"].isna().all() == without
 
 
 def test_scores_are_over_the_genes_top_in_control_and_the_target(files, metrics):
-    effects, predictions = files
+    effects, _, predictions = files
     sets = {  # G11 reacts most of all, and counts where it is the target alone
         **{("G0", TOP): [0, 1, 2, 3], ("G0", OFF_TARGET): [1, 2, 3]},
         **{("G11", TOP): [0, 1, 2, 3, 11], ("G11", OFF_TARGET): [0, 1, 2, 3]},
@@ -144,10 +191,68 @@ def test_scores_are_over_the_genes_top_in_control_and_the_target(files, metrics)
             & (metrics["metric"] == "l2")
         ]
         for entry in rows.itertuples():
-            predicted = data[f"{name}/{entry.repeat}/{entry.fold}"].X.ravel()
+            predicted = data[f"{name}/{entry.repeat}"].X.ravel()
             observed = effects.var["control"].to_numpy() + effects[name].X.ravel()
             distance = np.sqrt(np.sum((predicted - observed)[genes] ** 2))
             assert entry.value == pytest.approx(distance, rel=1e-12)
+
+
+def test_observed_is_what_the_predictions_file_holds(files):
+    # within a context, effects of the whole screen are not what a prediction is held against
+    effects, _, predictions = files
+    moved = predictions["lgem"].copy()
+    moved.layers["observed"] = moved.X.copy()
+    found = score_models({"lgem": moved}, effects, TOP_GENES)
+    l2 = found[(found["metric"] == "l2") & found["status"].isin(ANSWERED)]
+    assert (l2["value"] == 0).all()
+    pairs, _ = paired_effects({"lgem": moved}, effects, TOP_GENES)
+    np.testing.assert_array_equal(pairs["observed_effect"], pairs["predicted_effect"])
+
+
+def test_coverage_counts_within_the_intervals_of_the_file(files, metrics):
+    _, _, predictions = files
+    rows = metrics[(metrics["model"] == "lgem") & (metrics["metric"] == "coverage")]
+    for entry in rows[rows["value"].notna()].itertuples():
+        data = predictions["lgem"][f"{entry.perturbation}/{entry.repeat}"]
+        own = measured_targets(TargetIndex(GENES), entry.perturbation)
+        genes = own if entry.gene_set == TARGET else [row for row in range(4) if row not in own]
+        error = np.abs(data.X - data.layers["observed"]).ravel()[genes]
+        assert entry.value == pytest.approx(np.mean(error <= 2))
+    assert DUPLICATE not in set(metrics.loc[metrics["metric"] == "coverage", "model"])
+
+
+def test_references_are_the_means_of_the_same_fold(files):
+    _, _, predictions = files
+    mean, lgem = predictions["mean"], predictions["lgem"]
+    order = np.random.default_rng(1).permutation(lgem.n_obs)
+    found = references(lgem.obs.iloc[order], mean)
+    np.testing.assert_array_equal(found, mean.X[order])  # the files are in the same order
+    no_fold = pd.DataFrame({"perturbation": ["G0", "G2"], "repeat": pd.NA, "fold": pd.NA})
+    found = references(no_fold.assign(context=""), mean)
+    np.testing.assert_allclose(found[0], mean[["G0/1", "G0/2"]].X.mean(axis=0))
+    assert np.isnan(found[1]).all()
+
+
+def test_contexts_tell_entries_of_one_perturbation_apart(files):
+    _, _, predictions = files
+    mean = predictions["mean"][["G0/1", "G1/1"]].copy()
+    mean.obs = mean.obs.assign(perturbation="G0", fold=1, context=["a", "b"])
+    found = references(mean.obs.iloc[::-1], mean)
+    np.testing.assert_array_equal(found, mean.X[::-1])
+
+
+def test_how_many_genes_were_seen_alone_is_read_where_it_is_known(files):
+    _, _, predictions = files
+    found = seen_alone(predictions)
+    assert found.groupby("perturbation")["seen"].agg(list).to_dict() == {
+        "G1+G11": [2, 2],
+        "G5+X1": [1, 1],
+    }
+    bare = predictions["mean"].copy()
+    bare.obs = bare.obs.drop(columns="seen")
+    assert seen_alone({"mean": bare}) is None
+    bare.obs = bare.obs.assign(seen="")
+    assert seen_alone({"mean": bare}) is None
 
 
 def test_measured_targets_of_a_combination_leave_out_the_unmeasured():
@@ -159,9 +264,9 @@ def test_measured_targets_of_a_combination_leave_out_the_unmeasured():
 
 
 def test_mean_responses_average_effects_over_repeats(files):
-    effects, predictions = files
+    effects, _, predictions = files
     found, names = mean_responses(predictions["mean"])
-    assert names == sorted(set(predictions["mean"].obs["perturbation"]))
+    assert names == sorted(HELD_OUT)
     control = effects.var["control"].to_numpy()
     for response, name in zip(found, names, strict=True):
         rows = (predictions["mean"].obs["perturbation"] == name).to_numpy()
@@ -170,16 +275,17 @@ def test_mean_responses_average_effects_over_repeats(files):
         np.testing.assert_allclose(response, expected, atol=1e-12)
 
 
-def test_mean_responses_leave_out_what_has_no_prediction(files):
-    _, predictions = files
-    assert mean_responses(predictions["lgem"])[1] == ["G0", "G1", "G1+G11", "G11"]
-    alone = predictions["lgem"][predictions["lgem"].obs["perturbation"] == "X1"]
+def test_mean_responses_hold_what_has_a_prediction_of_any_kind(files):
+    _, _, predictions = files
+    assert mean_responses(predictions["lgem"])[1] == sorted(HELD_OUT)  # X1 by the mean alone
+    assert mean_responses(predictions["strict"])[1] == ["G0", "G1", "G1+G11", "G11"]
+    alone = predictions["strict"][predictions["strict"].obs["perturbation"] == "X1"]
     found, names = mean_responses(alone)
     assert (found.shape, names) == ((0, len(GENES)), [])
 
 
 def test_pairs_hold_each_gene_of_a_held_out_perturbation_once(files):
-    effects, predictions = files
+    effects, _, predictions = files
     chosen = {"lgem": predictions["lgem"], "mean": predictions["mean"]}
     pairs, missing = paired_effects(chosen, effects, TOP_GENES)
     assert missing == {}
@@ -188,185 +294,39 @@ def test_pairs_hold_each_gene_of_a_held_out_perturbation_once(files):
     assert own["gene"].tolist() == ["G0", "G1", "G2", "G3", "G11"]
     assert own["is_target"].tolist() == [False, True, False, False, True]
     rows = [GENES.index(gene) for gene in own["gene"]]
-    np.testing.assert_array_equal(own["observed_effect"], effects["G1+G11"].X.ravel()[rows])
+    observed = effects["G1+G11"].X.ravel()[rows]
+    np.testing.assert_allclose(own["observed_effect"], observed, atol=1e-12)
     responses, names = mean_responses(predictions["lgem"])
     np.testing.assert_array_equal(own["predicted_effect"], responses[names.index("G1+G11")][rows])
 
 
 def test_a_model_without_predictions_has_no_pairs_but_a_reason(files):
-    effects, predictions = files
-    alone = predictions["lgem"][predictions["lgem"].obs["perturbation"] == "X1"]
-    pairs, missing = paired_effects({"lgem": alone}, effects, TOP_GENES)
-    assert missing == {"lgem": "target not measured: X1"}
+    effects, _, predictions = files
+    alone = predictions["strict"][predictions["strict"].obs["perturbation"] == "X1"]
+    pairs, missing = paired_effects({"strict": alone}, effects, TOP_GENES)
+    assert missing == {"strict": "target not measured: X1"}
     assert pairs.empty
     full, _ = paired_effects({"mean": predictions["mean"]}, effects, TOP_GENES)
     assert list(pairs.columns) == list(full.columns)
 
 
-def l2_scores(scores):
-    """Metrics of {model: {perturbation: L2}}; None is a perturbation without a prediction."""
-    rows = [
-        {
-            **{"model": model, "repeat": 1, "fold": 1, "perturbation": perturbation},
-            **{"gene_set": TOP, "metric": "l2", "value": np.nan if value is None else value},
-            "status": NOT_EMBEDDABLE if value is None else PREDICTED,
-            "reason": f"target not measured: {perturbation}" if value is None else "",
-        }
-        for model, of_model in scores.items()
-        for perturbation, value in of_model.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-BASELINES = ["no_change", "mean", "additive"]
-PARTLY = re.compile(
-    r" (\w+) scores (\d+) of these(?:: ([\d.]+) there against ([\d.]+) for (\w+))?\."
-)
-SENTENCE = re.compile(
-    r"held-out L2 (?P<model>[\d.]+) for (?P<model_name>\w+), (?P<baseline>[\d.]+) for "
-    r"(?P<baseline_name>\w+), on the (?P<n>\d+) of "
-    r"(?P<asked>\d+) perturbations that all models score "
-    r"\(difference (?P<difference>[+-][\d.]+), "
-    r"(?:90 % interval (?P<lower>[+-][\d.]+) to (?P<upper>[+-][\d.]+)|no 90 % interval from one)\)"
-)
-
-
-def result(scores, asked=9):
-    """The sentence, as the workflow makes it."""
-    metrics = l2_scores(scores)
-    models = [name for name in scores if name not in BASELINES]
-    comparable = [name for name in scores if name != "additive"]
-    shared = shared_perturbations(per_perturbation(metrics), comparable)
-    return headline(metrics, shared, asked, models, BASELINES, 200, 0.9, 1)
-
-
-def row(*values):
-    return {f"P{i}": value for i, value in enumerate(values)}
-
-
-@pytest.mark.parametrize(
-    ("model", "opening"),
-    [
-        (row(1, 2, 3, 4), "The model lgem beats the best baseline, mean: "),
-        (row(3, 4, 5, 6), "The baseline mean beats the best model, lgem: "),
-        (row(1, 4, 3, 6), "The model lgem and the best baseline, mean, cannot be told apart: "),
-    ],
-)
-def test_the_headline_says_who_wins_only_where_the_interval_does(model, opening):
-    scores = {"lgem": model, "no_change": row(7, 7, 7, 7), "mean": row(2, 3, 4, 5)}
-    assert result(scores).startswith(opening)
-
-
-def test_the_headline_says_where_no_model_could_predict_and_why():
-    scores = {"lgem": row(None, None), "no_change": row(1, 2), "mean": row(2, 3)}
-    assert result(scores) == (
-        "No model could predict any of 9 perturbations (target not measured); baselines are scored."
-    )
-
-
-def test_the_headline_says_where_models_have_no_perturbation_in_common():
-    scores = {"a": row(1, None), "b": row(None, 1), "no_change": row(1, 2), "mean": row(2, 3)}
-    assert result(scores) == "No result: none of 9 perturbations is scored by all models."
-
-
-def test_a_single_perturbation_tells_nothing_apart():
-    sentence = result({"lgem": row(1.0), "no_change": row(5.0), "mean": row(6.0)})
-    assert "cannot be told apart" in sentence
-    assert "on the 1 of 9" in sentence
-    assert sentence.endswith("(difference -4.000, no 90 % interval from one).")
-
-
-def test_a_baseline_that_scores_only_easy_perturbations_is_not_the_best():
-    scores = {
-        "lgem": row(1.0, 1.1, 9.0, 9.1),
-        "no_change": row(2.0, 2.1, 10.0, 10.1),
-        "mean": row(3.0, 3.1, 11.0, 11.1),
-        "additive": {**row(1.5, 1.6), "P2": None, "P3": None},
-    }
-    sentence = result(scores)
-    assert sentence == (
-        "The model lgem beats the best baseline, no_change: held-out L2 5.050 for lgem, 6.050 for "
-        "no_change, on the 4 of 9 perturbations that all models score (difference -1.000, 90 % "
-        "interval -1.000 to -1.000). additive scores 2 of these: 1.550 there against 1.050 for "
-        "lgem."
-    )
-
-
-def test_what_scores_some_is_compared_with_the_best_model_though_a_baseline_beats_it():
-    scores = {
-        "a": row(5, 6, 7),
-        "b": row(None, None, None),
-        "paper": row(4, 5, 6),
-        "no_change": row(1, 1.5, 2),
-        "mean": row(2, 2.5, 3),
-        "additive": {"P1": 0.5},
-    }
-    sentence = result(scores)
-    assert sentence.startswith(
-        "The baseline no_change beats the best model, paper: held-out L2 5.000 for paper, 1.500 "
-        "for no_change, on the 3 of 9 "
-    )
-    assert sentence.endswith(
-        "). b scores 0 of these. additive scores 1 of these: 0.500 there against 5.000 for paper."
-    )
-
-
-def test_a_baseline_that_scores_all_shared_perturbations_can_be_the_best():
-    scores = {
-        "lgem": row(3.0, 3.1),
-        "no_change": row(9.0, 9.1),
-        "mean": row(8.0, 8.1),
-        "additive": row(1.0, 1.1),
-    }
-    assert result(scores).startswith("The baseline additive beats the best model, lgem: ")
-
-
-def test_a_model_that_predicts_nothing_is_named_and_does_not_stop_the_comparison():
-    scores = {"a": row(1, 2), "b": row(None, None), "no_change": row(3, 4), "mean": row(5, 6)}
-    sentence = result(scores)
-    assert sentence.startswith("The model a beats the best baseline, no_change: ")
-    assert sentence.endswith(" b scores 0 of these.")
-
-
-missing_scores = st.lists(
-    st.tuples(*[st.one_of(st.none(), st.floats(0.5, 9))] * 2, st.floats(0.5, 9), st.floats(0.5, 9)),
-    min_size=1,
-    max_size=8,
-)
-
-
-@settings(deadline=None, max_examples=150)
-@given(rows=missing_scores, additive=st.lists(st.floats(0.5, 9), max_size=8))
-def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, additive):
-    scores = {
-        name: row(*(values[column] for values in rows))
-        for column, name in enumerate(["a", "b", "no_change", "mean"])
-    }
-    scores["additive"] = row(*additive[: len(rows)])
-    sentence = result(scores)
-    found = SENTENCE.search(sentence)
-    scoring = [m for m in ("a", "b") if any(v is not None for v in scores[m].values())]
-    shared = [p for p in row(*rows) if all(scores[m][p] is not None for m in scoring)]
-    if not scoring or not shared:
-        assert sentence.startswith("No ")
-        return
-    models = {m: np.mean([scores[m][p] for p in shared]) for m in scoring}
-    complete = [b for b in BASELINES if set(shared) <= set(scores[b])]
-    baselines = {b: np.mean([scores[b][p] for p in shared]) for b in complete}
-    assert (int(found["n"]), int(found["asked"])) == (len(shared), 9)
-    for kind, means in (("model", models), ("baseline", baselines)):
-        assert float(found[kind]) == pytest.approx(min(means.values()), abs=6e-4)
-        assert means[found[f"{kind}_name"]] == pytest.approx(min(means.values()))
-    partly = {name: rest for name, *rest in PARTLY.findall(sentence)}
-    some = [p for p in shared if p in scores["additive"]]
-    assert ("additive" in partly) == (0 < len(some) < len(shared))
-    if "additive" in partly:
-        count, there, against, name = partly["additive"]
-        assert (int(count), name) == (len(some), found["model_name"])
-        for told, whose in ((there, "additive"), (against, name)):
-            assert float(told) == pytest.approx(np.mean([scores[whose][p] for p in some]), abs=6e-4)
-    difference = min(models.values()) - min(baselines.values())
-    assert float(found["difference"]) == pytest.approx(difference, abs=6e-4)
-    if len(shared) > 1:
-        assert float(found["lower"]) <= difference + 6e-4
-        assert float(found["upper"]) >= difference - 6e-4
+def test_retrieval_ranks_the_truth_among_those_held_out_in_the_fold(files, metrics):
+    _, _, predictions = files
+    data = predictions["lgem"]
+    fold = data[((data.obs["repeat"] == 1) & (data.obs["fold"] == 1)).to_numpy()]
+    names = fold.obs["perturbation"].astype(str).tolist()
+    assert names == ["G0", "G1+G11", "G5+X1"]
+    genes = {OFF_TARGET: [2, 3], TOP: [0, 1, 2, 3, 5, 11]}
+    for gene_set, rows in genes.items():
+        found = metrics[
+            (metrics["model"] == "lgem")
+            & (metrics["metric"] == "retrieval")
+            & (metrics["gene_set"] == gene_set)
+            & (metrics["repeat"] == 1)
+            & (metrics["fold"] == 1)
+        ].set_index("perturbation")["value"]
+        for at, name in enumerate(names):
+            gaps = np.linalg.norm((fold.layers["observed"] - fold.X[at])[:, rows], axis=1)
+            assert found[name] == pytest.approx(np.sum(gaps > gaps[at]) / 2)
+    again = metrics[(metrics["model"] == DUPLICATE) & (metrics["metric"] == "retrieval")]
+    assert (again.loc[again["gene_set"] == TOP, "value"].dropna() == 1).all()
