@@ -27,6 +27,7 @@ SAME_EFFECT = "same_effect"
 # ... and the default model with an embedding that knows nothing.
 CONTROLS = ("lgem_random_P", "lgem_random_G")
 DUPLICATE = "technical_duplicate"
+ALL = "all"
 TAKEN = (*BASELINES, SAME_EFFECT, *CONTROLS, DUPLICATE)
 PUBLISHED = {
     "solver": "ridge",
@@ -162,8 +163,8 @@ class Evaluation(Section):
 class Screen(Section):
     """Predictions of perturbations that nobody has made, by the first model."""
 
-    targets: Literal["all"] | Words = Field(
-        "all", description="genes to predict, combinations as A+B; all: every gene measured"
+    targets: Words = Field(
+        [ALL], description="genes to predict, combinations as A+B; all: every gene measured"
     )
 
 
@@ -215,9 +216,10 @@ class Config(Section):
 
     def of(self, dataset: str) -> dict[str, Any]:
         """Return the config that repeats the run of one dataset, with every default written out."""
-        one = self.model_copy(
-            update={"dataset": [dataset], "datasets": {dataset: self.datasets[dataset]}}
-        )
+        # Of other datasets only those that embeddings come from.
+        needed = {dataset, *(model.perturbation_embedding for model in self.models)}
+        kept = {name: entry for name, entry in self.datasets.items() if name in needed}
+        one = self.model_copy(update={"dataset": [dataset], "datasets": kept})
         return one.model_dump(mode="json")
 
 

@@ -204,8 +204,11 @@ class Dataset(Section):
         listed = covariates if isinstance(covariates, list) else [covariates]
         if given.get("context") in RESERVED:
             found["context"] = f"no column called {given['context']}, which results use: rename it"
-        elif given.get("context") is not None and _among(given["context"], given.get("batch")):
-            found["context"] = "another column than those of batch"
+        elif given.get("context") is not None and (
+            _among(given["context"], given.get("batch"))
+            or given["context"] == given.get("perturbation")
+        ):
+            found["context"] = "another column than those of batch and perturbation"
         if taken := [name for name in RESERVED if name in listed]:
             found["covariates"] = (
                 f"no column called {listing(taken)}, which results use: rename it, or list it "

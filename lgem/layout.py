@@ -208,7 +208,7 @@ class Layout:
     def check_files(self) -> None:
         """Raise a ConfigError that lists every missing input file of the datasets to run."""
         problems = []
-        for name in self.config.dataset:
+        for name in [*self.config.dataset, *self._transferred()]:
             dataset = self._dataset(name)
             if dataset.pypi is not None:
                 continue
@@ -231,6 +231,17 @@ class Layout:
         ]
         if problems:
             raise ConfigError(problems)
+
+    def _transferred(self) -> list[str]:
+        """Return the further datasets whose components embed perturbations."""
+        named = [model.perturbation_embedding for model in self.config.models]
+        others = dict.fromkeys(named)
+        return [
+            name
+            for name in others
+            if name in self.config.datasets
+            and name not in (*PERTURBATION_EMBEDDINGS, *self.config.dataset)
+        ]
 
     def _embedding_problems(self, model: Model) -> list[str]:
         """Say which embeddings of a model are neither a word, nor a dataset, nor a file."""

@@ -13,6 +13,7 @@ from lgem.network.covariance import ledoit_wolf, standardise
 from lgem.network.precision import condition_number, partial_correlations
 from lgem.network.updates import DensePrecision, UpdateRecord, response_loadings
 from lgem.prediction.evaluation import mean_responses
+from lgem.prediction.training import PREDICTED
 from lgem.provenance import provenance
 from lgem.screen.io import network_expression
 from scripts.job import job
@@ -38,7 +39,8 @@ with job(snakemake) as log:
     records = []
     if snakemake.input.responses:
         predicted = anndata.read_h5ad(snakemake.input.responses)
-        effects, names = mean_responses(predicted[:, genes])
+        # The mean effect alone says nothing of a perturbation: it would only count many times.
+        effects, names = mean_responses(predicted[:, genes], statuses=[PREDICTED])
         if names:
             loadings = response_loadings(effects, panel.scale, settings["response_scale"])
             records.append(theta.update(loadings, "predicted responses"))

@@ -13,7 +13,6 @@ from lgem.figures import style, ticks
 from lgem.figures.looks import Look, looks
 from lgem.figures.prediction import BASELINES, DUPLICATE, METRICS_COLUMNS
 from lgem.figures.style import Drawn
-from lgem.prediction.calibration import FIXED_NEGATIVE, NEGATIVE
 
 SUMMARY_COLUMNS = (
     "model", "gene_set", "perturbations", "metric", "mean", "lower", "upper", "n", "calibrated",
@@ -33,6 +32,9 @@ METRICS = {
     "pearson_delta_perturbed": "Pearson, from mean",
     "retrieval": "retrieval",
 }
+# What stands at 0: a baseline, or a number where that baseline has no value.
+NEGATIVE = "mean"
+FIXED_NEGATIVE = {"pearson_delta_perturbed": 0.0}
 # What lies outside is drawn at the border: one failed model must not squeeze all others.
 _LOWEST, _HIGHEST = -0.75, 1.25
 

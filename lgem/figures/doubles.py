@@ -14,7 +14,6 @@ from lgem.figures.looks import Look, looks
 from lgem.figures.pairs import PAIR_COLUMNS, thin
 from lgem.figures.prediction import METRICS_COLUMNS
 from lgem.figures.style import Drawn
-from lgem.screen.labels import genes_of
 
 DOUBLES_COLUMNS = (
     "mark", "model", "perturbation", "seen", "value", "position", "gene", "predicted_effect",
@@ -27,13 +26,14 @@ MOST_POINTS = 12_000
 
 # Not the colours of the models above.
 _BELOW = (style.GREY, style.BLACK)
+JOINT = "+"  # between the genes of a combination, in all tables
 _TITLE = "Combinations of perturbations"
 _NONE = "No combination was held out: every perturbation that was predicted has one target."
 
 
 def is_combination(perturbation: object) -> bool:
     """Return whether a perturbation has several targets."""
-    return len(genes_of(str(perturbation))) > 1
+    return JOINT in str(perturbation)
 
 
 @style.styled

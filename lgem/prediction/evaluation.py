@@ -5,7 +5,7 @@ Every perturbation asked for is in the table of scores, with a status.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anndata
 import numpy as np
@@ -193,13 +193,16 @@ def paired_effects(
 
 
 def mean_responses(
-    predictions: anndata.AnnData, layer: str | None = None
+    predictions: anndata.AnnData,
+    layer: str | None = None,
+    statuses: Sequence[str] = ANSWERED,
 ) -> tuple[np.ndarray, list[str]]:
     """Return effects averaged over repeats (perturbations × genes), and the perturbations.
 
-    They are the predicted ones, or those of a layer, where there is a prediction.
+    They are the predicted ones, or those of a layer, where there is a prediction of one of the
+    given statuses.
     """
-    made = predictions[predictions.obs["status"].isin(ANSWERED).to_numpy()]
+    made = predictions[predictions.obs["status"].isin(list(statuses)).to_numpy()]
     profiles = made.X if layer is None else made.layers[layer]
     effect = pd.DataFrame(np.asarray(profiles) - made.var["control"].to_numpy())
     mean = effect.groupby(made.obs["perturbation"].astype(str).to_numpy(), sort=True).mean()

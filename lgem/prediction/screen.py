@@ -24,7 +24,7 @@ COLUMNS = [
 
 
 def targets_to_predict(
-    asked: str | Sequence[str],
+    asked: Sequence[str],
     index: TargetIndex,
     symbols: Sequence[str] | None,
     model: LinearModel,
@@ -34,7 +34,7 @@ def targets_to_predict(
     Parameters
     ----------
     asked
-        ``all``: every gene measured, and all that a table of perturbations names; or names,
+        ``all`` alone: every gene measured, and all that a table of perturbations names; or names,
         combinations as A+B.
     index, symbols
         The genes measured. A gene goes by its symbol where no other gene has it.
@@ -46,7 +46,7 @@ def targets_to_predict(
     InputError
         Where a name that was asked for cannot be embedded.
     """
-    if asked != "all":
+    if list(asked) != ["all"]:
         names = [SEPARATOR.join(sorted(name.split(SEPARATOR))) for name in asked]
         for name in names:
             if why := model.embedding.why_not(name, index.find(name)):
@@ -66,7 +66,7 @@ def screen_table(
     training: Training,
     index: TargetIndex,
     symbols: Sequence[str] | None,
-    asked: str | Sequence[str],
+    asked: Sequence[str],
     level: float,
 ) -> tuple[pd.DataFrame, int]:
     """Predict perturbations and rank them by the size of their effect.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lgem.config import Dataset
+from lgem.config_dataset import Dataset
 from lgem.prediction.folds import folds, training_set
 from lgem.prediction.metrics import top_genes
 from lgem.prediction.model import fit_predictor

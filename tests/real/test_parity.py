@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lgem.prediction.model import PREDICTED, LinearModel, Training
+from lgem.config import load
+from lgem.layout import Layout
+from lgem.prediction.model import fit_predictor
+from lgem.prediction.training import PREDICTED, Training
 from lgem.screen.labels import CONTROL, TargetIndex
 
 pytestmark = pytest.mark.real
@@ -18,6 +21,13 @@ def read(parity, screen):
     return profiles, [name for name in training if name != CONTROL], expected
 
 
+def preset(dimensions):
+    """Kind and settings of preset paper, as config gives them to the fit."""
+    model = {"name": "paper", "preset": "paper", "dimensions": dimensions}
+    raw = {"dataset": "d", "datasets": {"d": {"simulate": {}}}, "models": [model]}
+    return Layout(load(raw)).model("paper")
+
+
 @pytest.mark.parametrize(("screen", "dimensions"), [("papalexi", 4), ("tapseq", 5)])
 def test_predictions_equal_those_of_the_published_code(parity, screen, dimensions):
     profiles, training, expected = read(parity, screen)
@@ -25,18 +35,15 @@ def test_predictions_equal_those_of_the_published_code(parity, screen, dimension
     assert not set(expected.columns) & set(training)
     control = profiles[CONTROL].to_numpy()
     index = TargetIndex(list(profiles.index))
-    model = LinearModel.fit(
-        Training(
-            effects=profiles[training].to_numpy() - control[:, None],
-            control=control,
-            perturbations=training,
-            targets=[index.find(name) for name in training],
-        ),
-        solver="ridge",
-        dimensions=dimensions,
-        penalty=0.1,
+    known = Training(
+        effects=profiles[training].to_numpy() - control[:, None],
+        control=control,
+        perturbations=training,
+        targets=[index.find(name) for name in training],
     )
+    model = preset(dimensions)
+    predictor = fit_predictor(model["kind"], known, model["settings"])
     for name in expected:
-        answer = model.predict(name, index.find(name))
+        answer = predictor.predict(name, index.find(name))
         assert answer.status == PREDICTED
         np.testing.assert_allclose(control + answer.effect, expected[name], rtol=0, atol=1e-8)

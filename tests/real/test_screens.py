@@ -26,6 +26,7 @@ SCREENS = {
     },
 }
 ASKED, MEASURED = {"papalexi": 25, "tapseq": 14}, {"papalexi": 9, "tapseq": 13}
+GENES = {"papalexi": 299, "tapseq": 72}
 CONTROLS = {"papalexi": 2386, "tapseq": 7760}
 DIMENSIONS = {"papalexi": 4, "tapseq": 5}
 
@@ -62,6 +63,12 @@ def test_a_real_screen_runs_to_its_report_with_only_its_columns_named(reports, n
     kept = (qc["status"] == "kept").sum()
     assert statuses.isin(["predicted", "not_embeddable"]).sum() == kept
     assert (statuses == "predicted").sum() == MEASURED[name]
+    ours = metrics[metrics["model"] == "lgem"].groupby("perturbation")["status"].first()
+    assert (ours == "predicted").sum() == MEASURED[name]
+    assert (ours == "mean_only").sum() == kept - MEASURED[name]
+    screen = reports.table(f"{name}/screen.tsv")
+    assert len(screen) == GENES[name]
+    # The mean alone, where the target is not measured, updates nothing.
     assert reports.table(f"{name}/network/updates.tsv")["rank"].tolist() == [MEASURED[name]]
 
 
@@ -132,7 +139,8 @@ def test_baselines_score_what_others_measured(unadjusted):
 
 def test_another_split_does_not_count_the_cells_again(unadjusted):
     _, _, run = unadjusted
-    assert {"splits", "fit", "predict", "evaluate"} == run.jobs.keys()
+    ran = {"splits", "fit", "predict", "technical_duplicate", "evaluate"}
+    assert ran == run.jobs.keys()
 
 
 def test_profiles_without_perturbations_give_a_network(real_data, tmp_path):

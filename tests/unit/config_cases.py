@@ -66,5 +66,6 @@ def full_dump():
 def sections():
     return [
         (), ("datasets", "demo"), ("datasets", "demo", "simulate"), ("datasets", "mine"),
-        ("pseudobulk",), ("splits",), ("models", 0), ("models", 1), ("evaluation",), ("network",),
+        ("pseudobulk",), ("splits",), ("models", 0), ("models", 1), ("evaluation",), ("screen",),
+        ("network",),
     ]  # fmt: skip

@@ -73,6 +73,43 @@ def test_one_label_may_stand_for_a_list_of_one():
     assert one == many
 
 
+def test_the_default_models_are_ours_and_the_published_one():
+    ours, paper = load(MINIMAL).models
+    assert (ours.name, paper.name) == ("lgem", "paper")
+    chosen_inside = (ours.dimensions, ours.penalty, ours.mean_weight)
+    assert chosen_inside == ("auto", "auto", "auto")
+    assert (ours.solver, ours.gene_embedding, ours.perturbation_embedding, ours.on_target) == (
+        "tikhonov", "pca", "target", True,
+    )  # fmt: skip
+    assert (paper.solver, paper.gene_embedding, paper.perturbation_embedding, paper.on_target) == (
+        "ridge", "pca_expression", "target", False,
+    )  # fmt: skip
+    assert (paper.dimensions, paper.penalty, paper.mean_weight) == ("auto", 0.1, 1.0)
+
+
+def test_the_published_model_leaves_dimensions_and_the_on_target_term_open():
+    asked = {"name": "paper", "preset": "paper", "dimensions": 4, "on_target": True}
+    [model] = load({**MINIMAL, "models": [asked]}).models
+    assert (model.dimensions, model.on_target, model.solver) == (4, True, "ridge")
+
+
+def test_the_context_is_adjusted_for_like_a_covariate():
+    alone = load(mine(context="line")).datasets["mine"]
+    assert alone.covariates == ["line"]
+    assert load(mine(context="line", covariates="line")).datasets["mine"] == alone
+    beside = load(mine(context="line", covariates="sex")).datasets["mine"]
+    assert beside.covariates == ["sex", "line"]
+    assert load(mine(covariates="line")).datasets["mine"].context is None
+
+
+def test_one_context_or_target_may_stand_for_a_list_of_one():
+    raw = {**mine(context="line"), "splits": {"scheme": "context", "contexts": "K562"}}
+    assert load({**raw, "screen": {"targets": "A+B"}}) == load(
+        changed({**raw, "screen": {"targets": ["A+B"]}}, ("splits", "contexts"), ["K562"])
+    )
+    assert load(MINIMAL).screen.targets == ["all"]
+
+
 # The merged config
 
 
@@ -94,6 +131,9 @@ def test_the_merged_config_covers_what_a_dataset_depends_on_and_nothing_else():
         (("datasets", "mine", "batch"), "lane"),
         (("pseudobulk",), {"min_cells": 11}),
         (("models", 1, "dimensions"), 8),
+        (("models", 1, "penalty"), 0.1),
+        (("splits",), {"scheme": "leave_one_out"}),
+        (("screen",), {"targets": "GENE1"}),
         (("network",), {"panel": 499}),
     ]:
         assert load(changed(WHOLE, path, value)).of("mine") != merged, path
@@ -101,9 +141,21 @@ def test_the_merged_config_covers_what_a_dataset_depends_on_and_nothing_else():
         (("dataset",), "mine"),
         (("datasets", "demo", "simulate"), {"genes": 50}),
         (("pseudobulk",), {"min_cells": 10}),
-        (("models", 1, "penalty"), 0.1),
+        (("models", 1, "penalty"), "auto"),
+        (("models", 1, "perturbation_embedding"), "target"),
     ]:
         assert load(changed(WHOLE, path, value)).of("mine") == merged, path
+
+
+def test_the_merged_config_of_a_transfer_keeps_the_dataset_that_it_learns_from():
+    models = [{"name": "m", "perturbation_embedding": "demo"}]
+    config = load({**WHOLE, "dataset": "mine", "models": models})
+    merged = config.of("mine")
+    assert merged["dataset"] == ["mine"]
+    assert set(merged["datasets"]) == {"mine", "demo"}
+    assert load(merged).of("mine") == merged
+    other = load(changed({**WHOLE, "models": models}, ("datasets", "demo", "batch"), None))
+    assert other.of("mine") != merged
 
 
 def test_a_config_does_not_change_once_loaded():

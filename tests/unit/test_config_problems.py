@@ -94,7 +94,12 @@ def test_an_unknown_key_is_told_at_every_level_with_the_keys_there_are(section):
         (("pseudobulk",), "mincells", "min_cells"),
         (("splits",), "fold", "folds"),
         (("models", 1), "dimension", "dimensions"),
+        (("splits",), "context", "contexts"),
+        (("models", 1), "meanweight", "mean_weight"),
+        (("models", 1), "gene_embeding", "gene_embedding"),
+        (("datasets", "mine"), "contxt", "context"),
         (("evaluation",), "bootstraps", "bootstrap"),
+        (("screen",), "target", "targets"),
         (("network",), "treshold", "threshold"),
     ],
 )
@@ -135,7 +140,34 @@ def test_a_mistyped_key_is_one_problem_and_hides_no_other():
         (
             ("models", 1, "solver"),
             "rige",
-            "models[1].solver: found 'rige'; expected 'pinv' or 'ridge'; did you mean 'ridge'?",
+            "models[1].solver: found 'rige'; expected 'tikhonov', 'ridge', 'pinv', 'kronecker' or "
+            "'gradient'; did you mean 'ridge'?",
+        ),
+        (
+            ("splits", "scheme"),
+            "contxt",
+            "splits.scheme: found 'contxt'; expected 'kfold', 'leave_one_out', 'doubles', "
+            "'context' or 'file'; did you mean 'context'?",
+        ),
+        (
+            ("screen", "targets"),
+            5,
+            "screen.targets: found 5; expected a text or a list of texts",
+        ),
+        (
+            ("screen", "targets"),
+            [],
+            "screen.targets: found []; expected at least one entry",
+        ),
+        (
+            ("screen", "targets"),
+            ["GENE1", 2],
+            "screen.targets[1]: found 2; expected a text",
+        ),
+        (
+            ("datasets", "mine", "context"),
+            ["line"],
+            "datasets.mine.context: found ['line']; expected a text",
         ),
         (
             ("models", 1, "dimensions"),
@@ -236,6 +268,22 @@ def test_names_become_paths_and_hold_no_separator():
             {**CELLS, "covariates": ["sex", "day", "sex"]},
             ".covariates: found ['sex', 'day', 'sex']; expected every column once",
         ),
+        (
+            {**CELLS, "context": "shard"},
+            ".context: found 'shard'; expected no column called shard, which results use: rename",
+        ),
+        (
+            {**CELLS, "context": "lane", "batch": "lane"},
+            ".context: found 'lane'; expected another column than those of batch",
+        ),
+        (
+            {**CELLS, "context": "lane", "batch": ["day", "lane"]},
+            ".context: found 'lane'; expected another column than those of batch",
+        ),
+        (
+            {"simulate": {}, "context": "batch"},
+            ".context: found 'batch'; expected no column called batch, which results use: rename",
+        ),
     ],
 )  # fmt: skip
 def test_keys_of_a_dataset_that_do_not_go_together(entry, expected):
@@ -249,12 +297,12 @@ def test_keys_of_a_dataset_that_do_not_go_together(entry, expected):
         ({"splits": {"scheme": "file"}}, "splits.file: found nothing; expected a file with scheme"),
         ({"splits": {"file": "a.tsv"}}, "splits.file: found 'a.tsv'; expected a file with scheme"),
         (
-            {"models": [{"name": "mean"}]},
-            "models[0].name: found 'mean'; expected a name that is no",
+            {"splits": {"contexts": ["K562"]}},
+            "splits.contexts: found ['K562']; expected no contexts but with scheme context",
         ),
         (
-            {"models": [{"name": "m", "preset": "paper", "penalty": 1.0}]},
-            "models[0].penalty: found 1.0; expected 0.1 under preset paper; or drop the preset",
+            {"splits": {"scheme": "context"}},
+            "datasets.demo.context: found nothing; expected a column, for scheme context",
         ),
         (
             {"models": [{"name": "m"}, {"name": "m"}]},
@@ -265,6 +313,14 @@ def test_keys_of_a_dataset_that_do_not_go_together(entry, expected):
 def test_keys_of_other_sections_that_do_not_go_together(raw, expected):
     [line] = problems({**MINIMAL, **raw})
     assert line.startswith(expected)
+
+
+def test_scheme_context_asks_every_dataset_that_runs_for_its_context():
+    entries = {"one": CELLS, "two": {**CELLS, "context": "line"}, "three": CELLS}
+    raw = {"dataset": ["one", "two"], "datasets": entries, "splits": {"scheme": "context"}}
+    assert problems(raw) == [
+        "datasets.one.context: found nothing; expected a column, for scheme context"
+    ]
 
 
 def test_every_problem_of_a_config_is_told_at_once():

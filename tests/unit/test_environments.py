@@ -12,7 +12,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-PACKAGE_OF = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+PACKAGE_OF = {"sklearn": "scikit-learn", "yaml": "pyyaml", "torch": "pytorch"}
+# The one solver that needs PyTorch has an environment of its own; the lock file does without.
+GRADIENT, PYTORCH = "gradient", "pytorch"
+# A rule whose environment depends on the model's solver.
+CHOSEN = {"model_environment": ("screen", GRADIENT)}
+OWN = ("lgem", "scripts", "benchmarks")
 
 
 def locked() -> dict[str, str]:
@@ -26,15 +31,21 @@ def pinned(environment: Path) -> dict[str, str]:
 
 
 def rules() -> list[tuple[str, str]]:
-    """Script and environment of every rule."""
+    """Script and environment of every rule; rules that only ask for files have neither."""
     text = "".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
     pairs = []
     for rule in re.split(r"^rule ", text, flags=re.M)[1:]:
-        environment = re.search(r'envs/(\w+)\.yaml"', rule)
         script = re.search(r'scripts/(\w+\.py)"', rule)
+        environment = re.search(r"    conda:\n        (\S+)\n", rule)
+        if script is None:
+            assert environment is None, rule
+            assert not re.search(r"^    (output|run|shell|script):", rule, re.M), rule
+            continue
         assert environment, rule
-        assert script, rule
-        pairs.append((script[1], environment[1]))
+        named = re.fullmatch(r'"\.\./\.\./envs/(\w+)\.yaml"', environment[1])
+        assert named or environment[1] in CHOSEN, rule
+        chosen = (named[1],) if named else CHOSEN[environment[1]]
+        pairs += [(script[1], name) for name in chosen]
     return pairs
 
 
@@ -53,9 +64,11 @@ def imported(file: Path, seen: set[Path]) -> set[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.names:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
+            names = [ast.literal_eval(node.args[0])]
         for name in names:
             top = name.partition(".")[0]
-            if top in ("lgem", "scripts"):
+            if top in OWN:
                 parts = name.split(".")
                 for length in range(1, len(parts) + 1):
                     stem = ROOT.joinpath(*parts[:length])
@@ -72,13 +85,35 @@ def test_environment_pins_are_those_of_the_lock_file(environment):
     pins = pinned(environment)
     assert pins.pop("python").startswith("3.")
     assert pins
+    if environment.stem == GRADIENT:
+        assert PYTORCH not in versions
+        assert re.fullmatch(r"\d+\.\d+\.\d+", pins.pop(PYTORCH))
     assert {name: versions.get(name) for name in pins} == pins
 
 
 @pytest.mark.parametrize(("script", "environment"), rules())
 def test_environment_holds_what_the_script_imports(script, environment):
     needed = imported(ROOT / "scripts" / script, set())
+    if environment != GRADIENT:
+        needed -= {PYTORCH}
     assert needed <= set(pinned(ROOT / "envs" / f"{environment}.yaml"))
+
+
+def test_fits_have_an_environment_that_adds_pytorch_and_nothing_else():
+    asked = {
+        script for script, _ in rules() if PYTORCH in imported(ROOT / "scripts" / script, set())
+    }
+    fits = {script for script, name in rules() if name == GRADIENT}
+    assert fits == {"fit.py", "screen.py"}
+    assert fits <= asked
+    screen, gradient = (pinned(ROOT / "envs" / f"{name}.yaml") for name in ("screen", GRADIENT))
+    assert gradient == {**screen, PYTORCH: gradient[PYTORCH]}
+
+
+def test_what_is_imported_by_name_counts_as_imported(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text('from importlib import import_module\nimport_module("torch.nn")\n')
+    assert imported(script, set()) == {PYTORCH}
 
 
 def test_every_script_belongs_to_a_rule():

@@ -5,49 +5,32 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from fold_cases import (
+    CONTEXTS,
+    FITS,
+    GENES,
+    INDEX,
+    LAYOUT,
+    LEVEL,
+    NAMES,
+    experiment,
+    fitted,
+    random_screen,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgem.errors import InputError
-from lgem.prediction.folds import fold_name, folds, predictions_data, training_set
-from lgem.prediction.model import (
-    KINDS,
-    NOT_APPLICABLE,
-    NOT_EMBEDDABLE,
-    PREDICTED,
-    fit_predictor,
-)
-from lgem.prediction.splits import EXCLUDED, TEST, TRAIN, kfold
+from lgem.prediction.folds import Experiment, Fold, contexts_of, fold_name, folds, training_set
+from lgem.prediction.splits import EXCLUDED, TEST, TRAIN, doubles, kfold, leave_context_out
+from lgem.prediction.training import NOT_APPLICABLE
 from lgem.screen.effects import GroupStatistics, estimate_effects
-from lgem.screen.io import effects_data
-from lgem.screen.labels import CONTROL, TargetIndex
-
-GENES = [f"G{row}" for row in range(12)]
-INDEX = TargetIndex(GENES)
-NAMES = ["G0", "G1", "G4", "G7", "G9", "X1", "X2", "G0+G4", "G1+X1"]
-FITS = [
-    *((kind, {}) for kind in KINDS if kind != "lgem"),
-    *(("lgem", {"solver": s, "dimensions": None, "penalty": 0.1}) for s in ("pinv", "ridge")),
-]
+from lgem.screen.labels import CONTROL
 
 
-def random_screen(seed, batches, kept=1.0):
-    """Group statistics of all names and control; each in one batch at least, by chance in more."""
+def scrambled(statistics, unknown, seed):
+    """Replace all values of the groups that are `unknown`: sizes, means, variances."""
     rng = np.random.default_rng(seed)
-    groups = pd.DataFrame(product([CONTROL, *NAMES], range(batches)), columns=["perturbation", "b"])
-    groups["batch"] = "lane_" + groups.pop("b").astype(str)
-    luck = pd.Series(rng.random(len(groups)))
-    best = luck.groupby(groups["perturbation"]).transform("min")
-    groups = groups[(luck < kept) | (luck == best)].reset_index(drop=True)
-    groups["n_cells"] = rng.integers(1, 50, size=len(groups))
-    shape = (len(groups), len(GENES))
-    return GroupStatistics(groups, rng.gamma(2.0, size=shape), rng.gamma(1.0, size=shape))
-
-
-def scrambled(statistics, known, seed):
-    """Replace all values of every perturbation that is not `known`: sizes, means, variances."""
-    rng = np.random.default_rng(seed)
-    unknown = ~statistics.groups["perturbation"].isin([CONTROL, *known]).to_numpy()
     groups, mean, variance = (
         statistics.groups.copy(),
         statistics.mean.copy(),
@@ -59,42 +42,73 @@ def scrambled(statistics, known, seed):
     return GroupStatistics(groups, mean, variance)
 
 
-def all_that_is_learned(statistics, fold, factors):
-    """Training set, fitted arrays and predictions of every predictor in a fold, as bytes."""
+def not_among(statistics, known):
+    return ~statistics.groups["perturbation"].isin([CONTROL, *known]).to_numpy()
+
+
+def in_bytes(array):
+    return None if array is None else array.tobytes()
+
+
+def all_that_is_learned(screen, fold):
+    """Training set, fitted arrays and answers of every predictor in a fold, as bytes."""
     try:
-        training, left_out = training_set(statistics, INDEX, fold.train, factors)
+        training, left_out = training_set(screen, fold)
     except InputError as error:  # batches may connect no training perturbation with control
         return {"refused": str(error)}
     learned = {
-        "training": (training.effects.tobytes(), training.control.tobytes()),
+        "training": (in_bytes(training.effects), in_bytes(training.control), in_bytes(training.se)),
         "names": (*training.perturbations, *left_out.items()),
     }
-    for number, (kind, settings_) in enumerate(FITS):
-        predictor = fit_predictor(kind, training, settings_)
-        for name, array in predictor.arrays().items():
-            learned[f"{number} {kind} {name}"] = (array.shape, array.tobytes())
-        for name in fold.test:
-            answer = predictor.predict(name, INDEX.find(name))
-            effect = None if answer.effect is None else answer.effect.tobytes()
-            learned[f"{number} {kind} for {name}"] = (answer.status, answer.reason, effect)
+    for name in FITS:
+        try:
+            predictor = fitted(name, training)
+        except InputError as error:  # few training perturbations have few dimensions
+            learned[f"{name} refused"] = str(error)
+            continue
+        for part, array in predictor.arrays().items():
+            learned[f"{name}: {part}"] = (array.shape, array.tobytes())
+        for asked in fold.test:
+            answer = predictor.predict(asked, INDEX.find(asked), LEVEL)
+            values = (in_bytes(v) for v in (answer.effect, answer.lower, answer.upper))
+            learned[f"{name} for {asked}"] = (answer.status, answer.reason, *values)
     return learned
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(
     seed=st.integers(0, 2**32 - 1),
     batches=st.integers(1, 3),
     kept=st.sampled_from([0.0, 0.3, 0.6, 1.0]),
     adjusted=st.booleans(),
 )
-def test_held_out_values_change_no_prediction_by_one_bit(seed, batches, kept, adjusted):
+def test_held_out_values_change_no_prediction_and_no_interval_by_one_bit(
+    seed, batches, kept, adjusted
+):
     statistics = random_screen(seed, batches, kept)
     factors = ["batch"] if adjusted else []
     for fold in folds(kfold(NAMES, 3, 1, seed)):
-        other = scrambled(statistics, fold.train, seed + 1)
-        before = all_that_is_learned(statistics, fold, factors)
-        after = all_that_is_learned(other, fold, factors)
+        other = scrambled(statistics, not_among(statistics, fold.train), seed + 1)
+        before = all_that_is_learned(experiment(statistics, factors), fold)
+        after = all_that_is_learned(experiment(other, factors), fold)
         assert before == after
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 2**32 - 1), batches=st.integers(1, 2), adjusted=st.booleans())
+def test_no_value_of_a_held_out_context_not_even_of_its_control_changes_what_is_learned(
+    seed, batches, adjusted
+):
+    statistics = random_screen(seed, batches, contexts=CONTEXTS)
+    factors = ["batch", "line"] if adjusted else []
+    splits = leave_context_out(dict.fromkeys(CONTEXTS, NAMES), CONTEXTS[:2])
+    for fold in folds(splits):
+        held_out = (statistics.groups["line"] == fold.context).to_numpy()
+        other = scrambled(statistics, held_out, seed + 1)
+        before = all_that_is_learned(experiment(statistics, factors, "line"), fold)
+        after = all_that_is_learned(experiment(other, factors, "line"), fold)
+        assert before == after
+        assert "training" in before
 
 
 def test_the_leak_test_sees_the_leak_of_a_joint_estimate():
@@ -102,38 +116,100 @@ def test_the_leak_test_sees_the_leak_of_a_joint_estimate():
     training effects, through the batch terms."""
     statistics = random_screen(1, batches=2)
     fold = next(folds(kfold(NAMES, 3, 1, seed=1)))
-    other = scrambled(statistics, fold.train, seed=2)
+    other = scrambled(statistics, not_among(statistics, fold.train), seed=2)
 
     def joint(values):
         found = estimate_effects(values, ["batch"])
         return found.effect[[found.perturbations.index(name) for name in fold.train]]
 
     assert np.abs(joint(statistics) - joint(other)).max() > 0.1
-    assert all_that_is_learned(statistics, fold, ["batch"]) == all_that_is_learned(
-        other, fold, ["batch"]
+    before, after = (
+        all_that_is_learned(experiment(values, ["batch"]), fold) for values in (statistics, other)
     )
+    assert before == after
 
 
 def test_the_leak_test_sees_a_change_of_what_is_known():
     statistics = random_screen(1, batches=2)
     fold = next(folds(kfold(NAMES, 3, 1, seed=1)))
-    other = scrambled(statistics, fold.train[1:], seed=2)
-    before = all_that_is_learned(statistics, fold, ["batch"])
-    after = all_that_is_learned(other, fold, ["batch"])
+    other = scrambled(statistics, not_among(statistics, fold.train[1:]), seed=2)
+    before = all_that_is_learned(experiment(statistics, ["batch"]), fold)
+    after = all_that_is_learned(experiment(other, ["batch"]), fold)
     assert before["training"] != after["training"]
-    assert any(before[key] != after[key] for key in before if "lgem" in key)
+    for name in ("lgem", "paper", "mean"):
+        assert any(before[key] != after[key] for key in before if key.startswith(f"{name} for "))
+
+
+def test_the_leak_test_sees_a_change_of_another_context():
+    statistics = random_screen(1, batches=1, contexts=CONTEXTS)
+    fold = next(folds(leave_context_out(dict.fromkeys(CONTEXTS, NAMES), None)))
+    elsewhere = (statistics.groups["line"] == CONTEXTS[1]).to_numpy()
+    before, after = (
+        all_that_is_learned(experiment(values, ["line"], "line"), fold)
+        for values in (statistics, scrambled(statistics, elsewhere, seed=2))
+    )
+    assert before["training"] != after["training"]
+    assert before["same_effect for G0"] != after["same_effect for G0"]
+
+
+# Training sets
 
 
 def test_a_training_set_holds_the_effects_of_its_own_perturbations():
     statistics = random_screen(3, batches=2)
     train = ["G4", "X1", "G0+G4"]
-    training, left_out = training_set(statistics, INDEX, train, ["batch"])
+    training, left_out = training_set(experiment(statistics, ["batch"]), Fold(1, 1, train, []))
     alone = estimate_effects(statistics.only(train), ["batch"])
     assert training.perturbations == alone.perturbations == sorted(train)
     np.testing.assert_array_equal(training.effects, alone.effect.T)
+    np.testing.assert_array_equal(training.se, alone.se.T)
     assert training.effects.shape == (len(GENES), 3)
     assert [target.rows for target in training.targets] == [(0, 4), (4,), None]
     assert left_out == {}
+
+
+def test_a_training_set_without_a_context_is_that_of_the_other_contexts_alone():
+    statistics = random_screen(3, batches=2, contexts=CONTEXTS)
+    kept = (statistics.groups["line"] != "K562").to_numpy()
+    others = GroupStatistics(
+        statistics.groups[kept].reset_index(drop=True),
+        statistics.mean[kept],
+        statistics.variance[kept],
+    )
+    fold = Fold(1, 2, ["G0", "G4"], ["G0"], context="K562")
+    training, _ = training_set(experiment(statistics, ["batch", "line"], "line"), fold)
+    expected, _ = training_set(experiment(others, ["batch", "line"]), Fold(1, 2, fold.train, []))
+    np.testing.assert_array_equal(training.effects, expected.effects)
+    np.testing.assert_array_equal(training.control, expected.control)
+    np.testing.assert_array_equal(training.control, others.control)
+
+
+def test_a_targets_own_change_is_a_share_of_its_expression_or_on_log_ratios_a_constant():
+    statistics = random_screen(3, batches=1)
+    fold = Fold(1, 1, NAMES, [])
+    control = statistics.control
+    [share] = training_set(Experiment(statistics, INDEX, []), fold)[0].own_scales
+    np.testing.assert_array_equal(share, control)
+    profiles = Experiment(statistics, INDEX, [], from_no_expression=False)
+    ones, share = training_set(profiles, fold)[0].own_scales
+    assert (ones == 1).all()
+    np.testing.assert_array_equal(share, control)
+    ratios = GroupStatistics(statistics.groups, statistics.mean - 5, statistics.variance)
+    ratios = Experiment(ratios, INDEX, [], from_no_expression=False)
+    [ones] = training_set(ratios, fold)[0].own_scales
+    assert (ones == 1).all()
+
+
+@pytest.mark.parametrize("name", LAYOUT.models)
+@pytest.mark.parametrize("train", [["G0"], ["G0", "G0+G4"]], ids="+".join)
+def test_where_nothing_can_be_left_out_of_training_a_model_still_answers(name, train):
+    screen = experiment(random_screen(3, batches=1))
+    training, _ = training_set(screen, Fold(1, 1, train, ["G7"]))
+    answer = fitted(name, training).predict("G7", INDEX.find("G7"), LEVEL)
+    assert (answer.effect is None) == (answer.status == NOT_APPLICABLE)
+    if answer.effect is not None:
+        assert np.isfinite(answer.effect).all()
+        assert answer.lower is None or np.isnan(answer.lower).all() or len(train) > 1
 
 
 def chained_screen():
@@ -147,20 +223,61 @@ def chained_screen():
 
 
 def test_what_only_held_out_perturbations_connect_leaves_training_with_a_reason():
-    statistics = chained_screen()
-    everything, nothing = training_set(statistics, INDEX, ["A", "B", "C"], ["batch"])
+    screen = experiment(chained_screen(), ["batch"])
+    everything, nothing = training_set(screen, Fold(1, 1, ["A", "B", "C"], []))
     assert (everything.perturbations, nothing) == (["A", "B", "C"], {})
-    training, left_out = training_set(statistics, INDEX, ["B", "C"], ["batch"])
+    training, left_out = training_set(screen, Fold(1, 1, ["B", "C"], ["A"]))
     assert training.perturbations == ["C"]
     assert left_out == {"B": "not connected with control through batch"}
 
 
 def test_a_fold_in_which_no_effect_can_be_estimated_is_named():
     with pytest.raises(InputError) as error:
-        training_set(chained_screen(), INDEX, ["B"], ["batch"])
+        training_set(experiment(chained_screen(), ["batch"]), Fold(1, 1, ["B"], ["A"]))
     assert str(error.value).startswith(
         "splits: the fold that trains on B: found none of them connected with control through batch"
     )
+
+
+# Contexts
+
+
+def test_a_context_has_the_perturbations_with_enough_cells_there():
+    statistics = random_screen(4, batches=1, contexts=CONTEXTS)
+    groups = statistics.groups
+    groups["n_cells"] = np.where(groups["line"] == "K562", 5, 20)
+    groups.loc[(groups["perturbation"] == "G0") & (groups["line"] == "K562"), "n_cells"] = 9
+    screen = experiment(statistics, ["line"], "line")
+    assert contexts_of(screen, NAMES[:3], 10) == {"A549": NAMES[:3], "MCF7": NAMES[:3]}
+    assert contexts_of(screen, NAMES[:3], 9) == dict.fromkeys(CONTEXTS, NAMES[:3]) | {
+        "K562": ["G0"]
+    }
+    assert contexts_of(screen, NAMES[:3], 1) == dict.fromkeys(CONTEXTS, NAMES[:3])
+
+
+def test_a_context_without_control_cannot_be_held_out():
+    statistics = random_screen(4, batches=1, contexts=CONTEXTS)
+    rows = (statistics.groups["line"] == "MCF7") & (statistics.groups["perturbation"] == CONTROL)
+    kept = ~rows.to_numpy()
+    statistics = GroupStatistics(
+        statistics.groups[kept].reset_index(drop=True),
+        statistics.mean[kept],
+        statistics.variance[kept],
+    )
+    found = contexts_of(experiment(statistics, ["line"], "line"), NAMES, 1)
+    assert found == {"A549": sorted(NAMES), "K562": sorted(NAMES)}
+
+
+def test_what_batches_do_not_connect_with_control_within_a_context_is_not_tested_there():
+    statistics = random_screen(4, batches=1, contexts=CONTEXTS)
+    groups = statistics.groups
+    groups.loc[(groups["perturbation"] == "G4") & (groups["line"] == "K562"), "batch"] = "apart"
+    found = contexts_of(experiment(statistics, ["batch", "line"], "line"), NAMES, 1)
+    assert found["K562"] == sorted({*NAMES} - {"G4"})
+    assert found["A549"] == found["MCF7"] == sorted(NAMES)
+
+
+# Folds of a table
 
 
 def test_folds_come_in_order_with_their_sets():
@@ -174,52 +291,14 @@ def test_folds_come_in_order_with_their_sets():
         assert sorted(fold.train) == sorted(name for name in NAMES if sets[name] == TRAIN)
         assert sorted(fold.test) == sorted(name for name in NAMES if sets[name] == TEST)
         assert EXCLUDED not in {sets[name] for name in (*fold.train, *fold.test)}
+        assert fold.context == ""
 
 
-@pytest.mark.parametrize(("kind", "chosen"), FITS)
-def test_every_held_out_perturbation_has_a_row_with_a_prediction_or_a_reason(kind, chosen):
-    statistics = random_screen(5, batches=1)
-    qc = pd.DataFrame({"perturbation": NAMES, "n_cells": 20, "reason": ""})
-    genes = pd.DataFrame(index=GENES)
-    effects = effects_data(estimate_effects(statistics, []), qc, genes, statistics.control)
-    fitted, expected = [], []
-    for fold in folds(kfold(NAMES, 3, 2, seed=1)):
-        training, _ = training_set(statistics, INDEX, fold.train, [])
-        predictor = fit_predictor(kind, training, chosen)
-        fitted.append((fold, predictor))
-        expected += [
-            (name, fold.repeat, fold.fold, predictor.predict(name, INDEX.find(name)))
-            for name in fold.test
-        ]
-    found = predictions_data(effects, fitted)
-    assert found.n_obs == len(expected) == 2 * len(NAMES)
-    assert found.obs_names.is_unique
-    control = effects.var["control"].to_numpy()
-    for row, (name, repeat, fold, answer) in enumerate(expected):
-        assert tuple(found.obs.iloc[row]) == (name, repeat, fold, answer.status, answer.reason)
-        assert (answer.status == PREDICTED) == (answer.effect is not None)
-        if answer.effect is None:
-            assert np.isnan(found.X[row]).all()
-            assert answer.reason
-        else:
-            np.testing.assert_array_equal(found.X[row], control + answer.effect)
-        np.testing.assert_array_equal(
-            found.layers["observed"][row], control + effects[name].X.ravel()
-        )
-
-
-def test_statuses_tell_what_applies_from_what_does_not():
-    training, _ = training_set(random_screen(5, batches=1), INDEX, ["G0", "G4", "G7"], [])
-    statuses = {
-        kind: [
-            fit_predictor(kind, training, chosen).predict(name, INDEX.find(name)).status
-            for name in ("G1", "X1", "G0+G4")
-        ]
-        for kind, chosen in FITS
-    }
-    assert statuses == {
-        "no_change": [PREDICTED] * 3,
-        "mean": [PREDICTED] * 3,
-        "additive": [NOT_APPLICABLE, NOT_APPLICABLE, PREDICTED],
-        "lgem": [PREDICTED, NOT_EMBEDDABLE, PREDICTED],
-    }
+def test_folds_carry_what_is_seen_of_combinations_and_the_context():
+    seen = [fold.seen for fold in folds(doubles(NAMES, 3, 1, seed=1))]
+    assert {name for one in seen for name in one} == {"G0+G4", "G1+X1"}
+    assert {count for one in seen for count in one.values()} == {0, 1, 2}
+    held_out = folds(leave_context_out({line: ["G0", "G0+G4"] for line in CONTEXTS}, None))
+    for context, fold in zip(CONTEXTS, held_out, strict=True):
+        assert (fold.context, fold.seen) == (context, {"G0+G4": 1})
+        assert fold.train == fold.test == ["G0", "G0+G4"]

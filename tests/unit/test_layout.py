@@ -128,16 +128,189 @@ def test_without_perturbations_only_the_network_stages_run():
     assert not layout({"simulate": {}}, network={"updates": []}).updates_network("d")
 
 
-def test_models_come_first_and_baselines_always_follow():
+BASELINES = [
+    *("no_change", "mean", "additive", "no_change_on_target", "mean_on_target"),
+    "additive_on_target",
+]
+CONTROLS = ["lgem_random_P", "lgem_random_G"]
+
+
+def test_models_come_first_then_baselines_then_controls():
+    models = [{"name": "one", "preset": "paper"}, {"name": "two"}]
+    found = layout({"simulate": {}}, models=models)
+    assert found.models == ["one", "two", *BASELINES, *CONTROLS]
+    assert layout({"simulate": {}}).models == ["lgem", "paper", *BASELINES, *CONTROLS]
+
+
+def test_held_out_contexts_add_the_same_effect_in_the_others():
+    entry = {"path": "a.h5ad", "context": "line", **CELLS}
+    found = layout(entry, splits={"scheme": "context"})
+    assert found.models == ["lgem", "paper", *BASELINES, "same_effect", *CONTROLS]
+    assert found.model("same_effect") == {
+        "kind": "same_effect",
+        "settings": {"on_target": False},
+        "genes": None,
+        "perturbations": None,
+    }
+    assert "same_effect" not in layout(entry).models
+
+
+def test_a_model_has_the_settings_of_its_fit_and_chooses_what_is_auto():
     models = [
         {"name": "one", "preset": "paper"},
-        {"name": "two", "solver": "pinv", "dimensions": 3},
+        {"name": "two", "solver": "pinv", "dimensions": 3, "on_target": False},
     ]
-    found = layout({"simulate": {}}, models=models)
-    assert found.models == ["one", "two", "no_change", "mean", "additive"]
-    assert found.model("mean") == {"kind": "mean", "settings": {}}
-    assert found.model("one")["settings"] == {"solver": "ridge", "dimensions": None, "penalty": 0.1}
-    assert found.model("two")["settings"] == {"solver": "pinv", "dimensions": 3, "penalty": 0.1}
+    found = layout({"simulate": {}}, models=models, seed=5)
+    assert found.model("one") == {
+        "kind": "linear",
+        "settings": {
+            **{"gene_embedding": "pca_expression", "perturbation_embedding": "target"},
+            **{"solver": "ridge", "dimensions": None, "penalty": 0.1, "mean_weight": 1.0},
+            **{"published": True, "on_target": False, "seed": 5},
+        },
+        "genes": None,
+        "perturbations": None,
+    }
+    assert found.model("two")["settings"] == {
+        **{"gene_embedding": "pca", "perturbation_embedding": "target"},
+        **{"solver": "pinv", "dimensions": 3, "penalty": None, "mean_weight": None},
+        **{"published": False, "on_target": False, "seed": 5},
+    }
+
+
+@pytest.mark.parametrize("on_target", [False, True])
+def test_baselines_are_the_model_without_its_bilinear_part(on_target):
+    found = layout({"simulate": {}})
+    ending = "_on_target" if on_target else ""
+    for name, weight in (("no_change", 0.0), ("mean", 1.0)):
+        baseline = found.model(name + ending)
+        assert baseline["kind"] == "linear"
+        settings = baseline["settings"]
+        asked = (settings["dimensions"], settings["mean_weight"], settings["on_target"])
+        assert asked == (0, weight, on_target)
+        assert not settings["published"]
+    additive = found.model(f"additive{ending}")
+    assert (additive["kind"], additive["settings"]) == ("additive", {"on_target": on_target})
+
+
+def test_controls_are_the_default_model_with_an_embedding_that_knows_nothing():
+    found = layout({"simulate": {}})
+    default = found.model("lgem")["settings"]
+    assert found.model("lgem_random_P")["settings"] == {
+        **default,
+        "perturbation_embedding": "random",
+    }
+    assert found.model("lgem_random_G")["settings"] == {
+        **default,
+        "gene_embedding": "random",
+        "perturbation_embedding": "pca",
+    }
+
+
+# Embeddings from elsewhere
+
+
+def embedded(genes="pca", perturbations="target", **keys):
+    model = {"name": "m", "gene_embedding": genes, "perturbation_embedding": perturbations}
+    return layout({"simulate": {}}, models=[model], **keys)
+
+
+def two_screens(perturbations, run="d", **other):
+    entries = {"d": {"simulate": {}}, "e": {"simulate": {}}, **other}
+    model = {"name": "m", "perturbation_embedding": perturbations}
+    return Layout(load({"dataset": run, "datasets": entries, "models": [model]}))
+
+
+def test_an_embedding_is_read_from_a_table_or_from_the_effects_of_another_dataset(folder):
+    assert embedded().embedding_files("m") == {}
+    for name in (*BASELINES, *CONTROLS):
+        assert embedded().embedding_files(name) == {}
+    found = embedded("lanes/genes.tsv", "lanes/genes.tsv")
+    found.check_files()
+    both = {"genes": "lanes/genes.tsv", "perturbations": "lanes/genes.tsv"}
+    assert found.embedding_files("m") == both
+    settings = found.model("m")["settings"]
+    assert (settings["gene_embedding"], settings["perturbation_embedding"]) == ("file", "file")
+    transfer = two_screens("e")
+    transfer.check_files()
+    assert transfer.embedding_files("m") == {"perturbations": "results/e/effects.h5ad"}
+    assert transfer.model("m")["settings"]["perturbation_embedding"] == "dataset"
+
+
+@pytest.mark.parametrize("word", ["pca", "pca_expression", "random"])
+def test_a_word_is_no_file_even_where_a_file_has_its_name(folder, word):
+    (folder / word).touch()
+    found = embedded(word)
+    found.check_files()
+    assert found.embedding_files("m") == {}
+
+
+def test_an_embedding_that_is_neither_word_nor_file_is_told_with_its_nearest_spelling(folder):
+    assert missing(embedded("pca_expresion", "targt")) == [
+        "models.m.gene_embedding: found 'pca_expresion'; expected one of pca, pca_expression, "
+        "random, identity, or the path of an existing table; did you mean 'pca_expression'?",
+        "models.m.perturbation_embedding: found 'targt'; expected one of target, pca, random, d, "
+        "or the path of an existing table; did you mean 'target'?",
+    ]
+
+
+def test_the_words_of_one_embedding_are_none_of_the_other(folder):
+    [line] = missing(embedded(perturbations="identity"))
+    assert line.startswith("models.m.perturbation_embedding: found 'identity'; expected one of ")
+    [line] = missing(embedded("target"))
+    assert line.startswith("models.m.gene_embedding: found 'target'; expected one of pca, ")
+    [line] = missing(embedded("d"))  # genes are not transferred from a dataset
+    assert line.startswith("models.m.gene_embedding: found 'd'; expected one of pca, ")
+
+
+def test_a_table_that_is_missing_is_told_for_both_embeddings(folder):
+    lines = missing(embedded("lanes/gene.tsv", "nowhere/genes.tsv"))
+    assert [line.split("; expected")[0] for line in lines] == [
+        "models.m.gene_embedding: found 'lanes/gene.tsv'",
+        "models.m.perturbation_embedding: found 'nowhere/genes.tsv'",
+    ]
+    assert all("the path of an existing table" in line for line in lines)
+    [line] = missing(embedded("lanes"))  # a folder
+    assert line.startswith("models.m.gene_embedding: found 'lanes'; expected one of ")
+
+
+def test_no_dataset_is_predicted_from_itself(folder):
+    expected = (
+        "models.m.perturbation_embedding: found '{}'; expected another dataset than those that "
+        "are predicted"
+    )
+    assert missing(two_screens("d")) == [expected.format("d")]
+    assert missing(two_screens("e", run=["d", "e"])) == [expected.format("e")]
+
+
+def test_a_dataset_without_perturbations_has_no_effects_to_transfer(folder):
+    (folder / "bulk.tsv").touch()
+    bulk = {"path": "bulk.tsv", "kind": "profiles"}
+    assert missing(two_screens("bulk", bulk=bulk)) == [
+        "models.m.perturbation_embedding: found 'bulk'; expected a dataset with perturbations"
+    ]
+
+
+def test_the_files_of_a_dataset_that_is_learned_from_must_be_there(folder):
+    later = {"path": "not_yet.h5ad", **CELLS}
+    [line] = missing(two_screens("later", later=later))
+    assert line.startswith("datasets.later.path: found no file 'not_yet.h5ad'; expected an exis")
+
+
+# Figures and tables
+
+
+def test_a_simulated_screen_alone_is_drawn_against_its_truth(folder):
+    simulated = layout({"simulate": {}})
+    screen = layout({"path": "a.h5ad", **CELLS})
+    drawn = {"held_out_error", "error_by_genes", "embedding_swaps", "doubles", "calibration"}
+    assert drawn <= set(simulated.figures("d"))
+    assert "predicted_against_truth" in simulated.figures("d")
+    assert set(simulated.figures("d")) - set(screen.figures("d")) == {
+        "predicted_against_truth",
+        "network_scores",
+    }
+    assert "screen.tsv" in screen.results("d")
 
 
 def test_a_digest_covers_the_entry_the_seed_and_what_is_asked_for():
@@ -157,3 +330,22 @@ def test_a_digest_covers_the_entry_the_seed_and_what_is_asked_for():
     assert digest(network={"threshold": 0.2}) == base
     assert digest(evaluation={"bootstrap": 500}) == base
     assert digest(pseudobulk={"min_cells": 3}) == base
+    assert digest(models=("two",)) != base
+
+
+def test_the_digest_of_a_model_covers_every_setting_of_its_fit_and_the_data_it_learns_from():
+    def digest(**keys):
+        entries = {"d": {"simulate": {}}, "e": keys.pop("e", {"simulate": {}})}
+        raw = {"dataset": "d", "datasets": entries, "models": [{"name": "one", **keys}]}
+        return Layout(load(raw)).digest("d", (), ("one",))
+
+    base = digest()
+    changes = [
+        {"on_target": False}, {"solver": "ridge"}, {"dimensions": 0}, {"mean_weight": 0.5},
+        {"penalty": 0.2}, {"gene_embedding": "random"}, {"perturbation_embedding": "random"},
+        {"perturbation_embedding": "e"}, {"gene_embedding": "a.tsv"}, {"gene_embedding": "b.tsv"},
+    ]  # fmt: skip
+    assert len({base, *(digest(**change) for change in changes)}) == len(changes) + 1
+    other = {"simulate": {"genes": 50}}
+    assert digest(e=other) == base
+    assert digest(e=other, perturbation_embedding="e") != digest(perturbation_embedding="e")

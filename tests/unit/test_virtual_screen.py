@@ -26,7 +26,7 @@ def predictor(known):
     return fit_predictor("linear", known, {**FIXED, "on_target": True})
 
 
-def screened(predictor, known, asked="all", symbols=None, index=INDEX, level=0.9):
+def screened(predictor, known, asked=("all",), symbols=None, index=INDEX, level=0.9):
     return screen_table(predictor, known, index, symbols, asked, level)
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_embedded_is_refused_with_the_nearest_spelling(
 def test_genes_go_by_their_symbols_unless_another_gene_has_the_same(predictor, known):
     symbols = ["A", "A", "B", "G1", *(f"S{k}" for k in range(4, 40))]
     index = TargetIndex(GENES, symbols)
-    names = targets_to_predict("all", index, symbols, predictor.inner)
+    names = targets_to_predict(["all"], index, symbols, predictor.inner)
     # A is two genes; G1 is the identifier of another gene than the one with that symbol.
     assert names == sorted(["G0", "G1", "B", "G3", *(f"S{k}" for k in range(4, 40))])
     table, left_out = screened(predictor, known, symbols=symbols, index=index)

@@ -133,7 +133,7 @@ def ended_in_words(run: Run) -> None:
 def copy_repository(place: Path) -> Path:
     """Copy what the workflow is made of, with the times of its files."""
     unwanted = shutil.ignore_patterns("__pycache__")
-    for part in ("workflow", "scripts", "lgem", "envs", "profiles"):
+    for part in ("workflow", "scripts", "lgem", "benchmarks", "envs", "profiles"):
         shutil.copytree(ROOT / part, place / part, ignore=unwanted)
     shutil.copy2(ROOT / "Snakefile", place)
     return place

@@ -38,6 +38,22 @@ def cells_of(
     return anndata.AnnData(X=counts, obs=obs, var=pd.DataFrame(index=list(genes)))
 
 
+def in_contexts(
+    contexts: Sequence[str], perturbations: Sequence[str] = PERTURBATIONS
+) -> anndata.AnnData:
+    """Return a screen done in several cell lines, named in the column line.
+
+    Each line has its own levels of expression, and its own share by which targets are lowered.
+    """
+    parts = []
+    for number, context in enumerate(contexts):
+        part = cells_of(perturbations, seed=number)
+        part.obs["line"] = context
+        part.obs_names = [f"{context}_{name}" for name in part.obs_names]
+        parts.append(part)
+    return anndata.concat(parts)
+
+
 def profiles_of(
     perturbations: Sequence[str] = PERTURBATIONS,
     *,

@@ -78,6 +78,17 @@ CONFIG_PROBLEMS = {
         },
         ["datasets.mine.covariates: found ['sex', 'sex']; expected every column once"],
     ),
+    "unknown_embedding": (
+        {"models": [{"name": "m", "perturbation_embedding": "mien"}]},
+        [
+            "models.m.perturbation_embedding: found 'mien'; expected one of target, pca, random, ",
+            "mine, or the path of an existing table; did you mean 'mine'?",
+        ],
+    ),
+    "no_context": (
+        {"splits": {"scheme": "context"}},
+        ["datasets.mine.context: found nothing; expected a column, for scheme context"],
+    ),
     "missing_splits_file": (
         {"splits": {"scheme": "file", "file": "splits.tsv"}},
         ["splits.file: found no file 'splits.tsv'; expected an existing file"],

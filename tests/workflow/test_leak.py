@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
-from tests.workflow.running import succeed, write_config
+from tests.workflow.running import SHORT, succeed, write_config
 from tests.workflow.screens import CELLS, CONTROL, GENES, cells_of, profiles_of
 
 pytestmark = pytest.mark.workflow
@@ -18,6 +19,12 @@ HELD_OUT = ("GENE1", "GENE2", "GENE1+GENE3")
 # A combination with a held-out gene tells of it, and leaves training too.
 SCRAMBLED = (*HELD_OUT, "GENE2+GENE4")
 VALUES = ("measured", "scrambled")
+# That no other model leaks is tested without Snakemake: tests/unit/test_folds.py.
+MODELS = {
+    "cells": ("lgem", "paper", "mean_on_target", "lgem_random_G"),
+    "profiles": ("lgem", "paper"),
+}
+PREDICTIONS = [(kind, model) for kind, models in MODELS.items() for model in models]
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +60,34 @@ def folder(tmp_path_factory):
         for of in VALUES
     }
     splits = {"scheme": "file", "file": "splits.tsv"}
-    write_config(folder, dataset=list(datasets), datasets=datasets, splits=splits)
-    succeed(folder, *(f"results/{name}/predictions/paper.h5ad" for name in datasets))
+    write_config(
+        folder,
+        dataset=list(datasets),
+        datasets=datasets,
+        splits=splits,
+        evaluation={**SHORT["evaluation"], "interval": 0.6},  # for which few residuals do
+    )
+    wanted = [
+        f"results/{kind}_{of}/predictions/{model}.h5ad"
+        for kind, model in PREDICTIONS
+        for of in VALUES
+    ]
+    succeed(folder, *wanted)
     return folder
 
 
-@pytest.mark.parametrize("kind", ["cells", "profiles"])
-def test_scrambled_held_out_values_change_no_prediction(folder, kind):
+@pytest.mark.parametrize(("kind", "model"), PREDICTIONS)
+def test_scrambled_held_out_values_change_no_prediction_and_no_interval(folder, kind, model):
     true, scrambled = (
-        anndata.read_h5ad(folder / "results" / f"{kind}_{of}" / "predictions" / "paper.h5ad")
+        anndata.read_h5ad(folder / "results" / f"{kind}_{of}" / "predictions" / f"{model}.h5ad")
         for of in VALUES
     )
     assert sorted(true.obs["perturbation"]) == sorted(HELD_OUT)
     assert true.obs.equals(scrambled.obs)
     assert true.X.tobytes() == scrambled.X.tobytes()
+    for bound in ("lower", "upper"):
+        assert np.isfinite(true.layers[bound]).all()
+        assert true.layers[bound].tobytes() == scrambled.layers[bound].tobytes()
     assert (true.obs["status"] == "predicted").all()
     assert np.isfinite(true.X).all()
     changed = np.abs(true.layers["observed"] - scrambled.layers["observed"]).max(axis=1)
@@ -79,6 +100,5 @@ def test_the_batches_were_adjusted_for_and_combinations_of_held_out_genes_left_t
 ):
     place = folder / "results" / f"{kind}_measured"
     assert list(anndata.read_h5ad(place / "effects.h5ad", backed="r").uns["factors"]) == ["batch"]
-    rows = (place / "splits.tsv").read_text().splitlines()
-    excluded = {row.split("\t")[3] for row in rows if row.endswith("\texcluded")}
-    assert excluded == {"GENE2+GENE4"}
+    splits = pd.read_csv(place / "splits.tsv", sep="\t")
+    assert set(splits.loc[splits["set"] == "excluded", "perturbation"]) == {"GENE2+GENE4"}

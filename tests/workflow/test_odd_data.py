@@ -12,7 +12,7 @@ import pytest
 import yaml
 from scipy import sparse
 
-from lgem.config import BASELINES
+from lgem.config import BASELINES, CONTROLS
 from tests.workflow.broken_screens import PROFILES, cells
 from tests.workflow.running import ended_in_words, files, snakemake, succeed, write_config
 from tests.workflow.screens import CELLS, GENES, PERTURBATIONS, cells_of, profiles_of
@@ -65,7 +65,15 @@ MISFITS = {
             "models": [{"name": "paper", "preset": "paper", "dimensions": 5}],
         },
         None,
-        ["models: paper: dimensions: found 5; expected at most 4 (12 genes, 4 training profiles"],
+        ["models: paper: dimensions: found 5; expected at most 4 (12 genes, 3 training pert"],
+    ),
+    "no_combinations": (
+        {"splits": {"scheme": "doubles"}},
+        None,
+        [
+            "splits.scheme: found doubles, but no combination among 4 usable perturbations; ",
+            "expected kfold or leave_one_out; or a dataset's combination_separator",
+        ],
     ),
 }
 
@@ -117,11 +125,10 @@ def odd(tmp_path_factory):
     }
     write_config(folder, dataset=list(datasets), datasets=datasets, pseudobulk={"min_cells": 1})
     targets = [
-        f"results/{name}/{table}"
-        for name in ("odd", "part")
-        for table in ("metrics.tsv", "network/statistics.tsv")
+        *("odd/metrics.tsv", "odd/network/statistics.tsv", "unmeasured/metrics.tsv"),
+        *("part/predictions/additive.h5ad", "part/network/statistics.tsv"),
     ]
-    return succeed(folder, *targets, "results/unmeasured/metrics.tsv")
+    return succeed(folder, *(f"results/{target}" for target in targets))
 
 
 def part_of_a_screen(path):
@@ -163,12 +170,8 @@ def test_every_perturbation_that_is_not_kept_has_its_reason(odd):
     assert odd.table("part/design.tsv").loc[0, "explanation"] == (
         f"5 effects estimated, adjusted for batch; 1 left out, {unconnected}: GENE3"
     )
-    metrics = odd.table("part/metrics.tsv")
-    gone = metrics[metrics["status"] == "left_out"].groupby("perturbation")["reason"].unique()
-    assert {name: list(reasons) for name, reasons in gone.items()} == {
-        "GENE2": ["12 cells, all removed by keep"],
-        "GENE3": [unconnected],
-    }
+    held_out = anndata.read_h5ad(odd.folder / "results/part/predictions/additive.h5ad").obs
+    assert sorted(held_out["perturbation"]) == kept
 
 
 def test_edges_of_genes_with_symbols_show_both(odd):
@@ -216,23 +219,46 @@ def test_a_perturbation_with_one_cell_is_predicted_and_scored(odd):
     assert qc.loc["GENE7", ["n_cells", "status"]].tolist() == [1, "kept"]
     metrics = odd.table("odd/metrics.tsv")
     l2 = metrics[(metrics["perturbation"] == "GENE7") & (metrics["metric"] == "l2")]
-    made = l2.set_index("model").drop("additive")
-    assert set(made.index) == {"paper", "no_change", "mean"}
-    assert np.isfinite(made["value"]).all()
+    values = l2.set_index("model")["value"]
+    without = {"additive", "additive_on_target", "technical_duplicate"}  # no pair, no two halves
+    assert set(values.index) == {"lgem", "paper", *BASELINES, *CONTROLS, "technical_duplicate"}
+    assert set(values.index[values.isna()]) == without
+    assert np.isfinite(values.dropna()).all()
     pseudobulk = anndata.read_h5ad(odd.folder / "results/odd/pseudobulk.h5ad")
     alone = (pseudobulk.obs["perturbation"] == "GENE7").to_numpy()
     assert (pseudobulk.layers["variance"][alone] == 0).all()
 
 
-def test_where_no_target_is_measured_baselines_run_and_the_reason_is_told(odd):
+def test_where_no_target_is_measured_the_mean_is_all_there_is_and_the_result_says_so(odd):
     metrics = odd.table("unmeasured/metrics.tsv")
-    model = metrics[metrics["model"] == "paper"]
-    assert set(model["status"]) == {"not_embeddable"}
-    assert model["reason"].str.startswith("target not measured: UNSEEN").all()
-    mean = metrics[(metrics["model"] == "mean") & (metrics["metric"] == "l2")]
-    assert set(mean["perturbation"]) == {f"UNSEEN{number}" for number in range(1, 6)}
-    assert np.isfinite(mean["value"]).all()
-    assert set(metrics["model"]) == {"paper", *BASELINES}
+    names = {f"UNSEEN{number}" for number in range(1, 6)}
+    paper = metrics[metrics["model"] == "paper"]
+    assert set(paper["status"]) == {"not_embeddable"}
+    assert paper["reason"].str.startswith("target not measured: UNSEEN").all()
+    assert paper["value"].isna().all()
+    l2 = metrics[(metrics["metric"] == "l2") & (metrics["gene_set"] == "top")]
+    for model in ("lgem", "mean", "no_change"):
+        values = l2[l2["model"] == model]
+        assert set(values["perturbation"]) == names
+        assert np.isfinite(values["value"]).all()
+    assert set(metrics.loc[metrics["model"] == "lgem", "status"]) == {"mean_only"}
+    assert set(metrics["model"]) == {"lgem", "paper", *BASELINES, *CONTROLS, "technical_duplicate"}
     sentence = (odd.folder / "results/unmeasured/headline.txt").read_text("utf-8")
-    assert sentence.startswith("No model could predict any of 5 perturbations (")
-    assert "target not measured" in sentence
+    assert "paper scores 0 of these" in sentence
+    assert (
+        "Of 5 perturbations asked for, lgem scores 5, 5 of these by the shrunk mean alone as "
+        "their targets are not measured."
+    ) in sentence
+
+
+def test_where_no_target_is_measured_nothing_specific_is_learned(odd):
+    """The model is its mean: off target, the prediction is the same for all in a fold."""
+    place = odd.folder / "results/unmeasured/predictions/lgem.h5ad"
+    data = anndata.read_h5ad(place)
+    assert data.obs["reason"].str.startswith("target not measured: UNSEEN").all()
+    fitted = odd.folder / "results/unmeasured/models/lgem"
+    for path in fitted.glob("*.json"):
+        content = json.loads(path.read_text("utf-8"))["fitted"]
+        assert content["parts"] in ("no change", "mean")
+        assert content["dimensions"] == content["embedded"] == 0
+        assert content["on_target_factor"] is None

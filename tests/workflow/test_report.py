@@ -90,6 +90,9 @@ def test_every_table_and_figure_is_in_its_category(whole_run):
     assert found.keys() == {"Screen", "Prediction", "Network"}
     assert {"qc.tsv", "design.tsv", "figures/on_target.png"} <= found["Screen"]
     scores = {"metrics.tsv", "summary.tsv", "comparisons.tsv", "figures/held_out_error.png"}
+    drawn = {"error_by_genes", "embedding_swaps", "doubles", "calibration"}
+    drawn |= {"observed_against_predicted", "predicted_against_truth"}
+    scores |= {"screen.tsv", *(f"figures/{name}.png" for name in drawn)}
     assert scores <= found["Prediction"]
     tables = {"updates.tsv", "statistics.tsv", "changes.tsv", "scores.tsv", "network.graphml"}
     tables |= {"strongest.tsv"}

@@ -14,9 +14,11 @@ import pytest
 import yaml
 from scipy import sparse
 
-from lgem.config import BASELINES, load
+from lgem.config import BASELINES, CONTROLS, load
 from lgem.layout import Layout
+from lgem.prediction.training import ANSWERED
 from lgem.screen.labels import LabelRules
+from tests.workflow.promised import COLUMNS, FIGURES, FITTED, KINDS, RESULTS
 from tests.workflow.running import (
     ROOT,
     SHORT,
@@ -33,28 +35,6 @@ from tests.workflow.running import (
 pytestmark = pytest.mark.workflow
 
 BYTES_REPEAT = {".tsv", ".json", ".txt", ".yaml", ".h5ad", ".npz", ".parquet", ".graphml"}
-RESULTS = {
-    *("config.yaml", "report.html", "headline.txt", "qc.tsv", "qc.json", "control_cells.h5ad"),
-    *("pseudobulk.h5ad", "effects.h5ad", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
-    *("comparisons.tsv", "network/precision.npz", "network/edges.parquet"),
-    *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
-    *("network/strongest.tsv", "network/changes.tsv", "network/scores.tsv"),
-    "network/headline.txt",
-}
-KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
-COLUMNS = {
-    "qc.tsv": "perturbation n_cells n_guides on_target_log2_fold_change on_target_z status reason",
-    "design.tsv": "system rows columns rank condition verdict explanation",
-    "splits.tsv": "scheme repeat fold perturbation set",
-    "metrics.tsv": "model repeat fold perturbation gene_set metric value status reason",
-    "summary.tsv": "model gene_set metric mean lower upper n n_asked",
-    "comparisons.tsv": "model_a model_b metric n difference lower upper",
-    "network/updates.tsv": "order source rank drift refactorised",
-    "network/statistics.tsv": "metric before after",
-    "network/strongest.tsv": "gene_a gene_b before after change selected_by",
-    "network/changes.tsv": "rank gene_a gene_b before after change",
-    "network/scores.tsv": "estimator metric value chance lower upper",
-}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +46,7 @@ def test_every_promised_file_is_there_and_whole(whole_run, results):
     config = yaml.safe_load((results / "config.yaml").read_text("utf-8"))
     layout = Layout(load(config))
     folds = [f"repeat1_fold{fold}" for fold in range(1, 6)]
+    assert set(layout.figures("tiny")) == FIGURES
     promised = {
         *RESULTS,
         *layout.results("tiny"),
@@ -89,6 +70,55 @@ def test_nothing_half_written_or_temporary_stays(whole_run):
 @pytest.mark.parametrize("name", COLUMNS)
 def test_tables_have_their_columns(whole_run, name):
     assert set(COLUMNS[name].split()) <= set(whole_run.table(f"tiny/{name}").columns)
+
+
+def test_predictions_have_their_parts(results):
+    models = {path.stem for path in (results / "predictions").glob("*.h5ad")}
+    assert {"lgem", "paper", *BASELINES, *CONTROLS} == models
+    for path in (results / "predictions").glob("*.h5ad"):
+        data = anndata.read_h5ad(path)
+        assert set(data.layers) == {"observed", "observed_se", "lower", "upper"}
+        assert {"perturbation", "repeat", "fold", "status", "reason"} <= set(data.obs)
+        assert (data.obs["context"] == "").all()
+        combination = data.obs["perturbation"].str.contains("+", regex=False)
+        assert set(data.obs.loc[~combination, "seen"]) == {""}
+        assert set(data.obs.loc[combination, "seen"]) <= {"0", "1", "2"}
+        made = data.obs["status"].isin(ANSWERED).to_numpy()
+        assert np.isfinite(data.X[made]).all()
+        assert np.isnan(data.X[~made]).all()
+        assert (data.layers["observed_se"] > 0).all()
+
+
+def test_every_metric_stands_in_the_table_for_every_gene_set(whole_run):
+    metrics = whole_run.table("tiny/metrics.tsv")
+    assert set(metrics["metric"]) == {
+        *("l2", "pearson_delta", "pearson_delta_perturbed", "mse_unbiased", "retrieval"),
+        "coverage",
+    }
+    assert {"top", "top_off_target"} <= set(metrics["gene_set"])
+    assert {"technical_duplicate", "lgem", *CONTROLS} <= set(metrics["model"])
+
+
+def test_a_mean_is_calibrated_between_the_mean_effect_and_a_technical_duplicate(whole_run):
+    summary = whole_run.table("tiny/summary.tsv")
+    l2 = summary[(summary["metric"] == "l2") & (summary["gene_set"] == "top")]
+    places = l2[l2["perturbations"] == "shared"].set_index("model")["calibrated"]
+    assert places["mean"] == 0
+    assert places["technical_duplicate"] == 1
+    told = summary["calibrated_reason"].notna()
+    assert (told == summary["calibrated"].isna()).all()
+
+
+def test_the_virtual_screen_ranks_every_gene_measured(whole_run):
+    screen = whole_run.table("tiny/screen.tsv")
+    qc = whole_run.table("tiny/qc.tsv").set_index("perturbation")
+    assert screen["target"].is_unique
+    assert len(screen) == TINY["genes"]
+    assert screen["effect_size"].is_monotonic_decreasing
+    kept = set(qc.index[qc["status"] == "kept"])
+    assert set(screen.loc[screen["in_training"], "target"]) == {n for n in kept if "+" not in n}
+    sizes = screen.dropna(subset=["lower"])
+    assert (sizes["lower"] <= sizes["upper"]).all()
 
 
 def test_edges_have_their_columns(results):
@@ -136,7 +166,7 @@ def test_every_perturbation_asked_for_stands_in_the_tables_with_a_status(whole_r
 
     metrics = whole_run.table("tiny/metrics.tsv")
     assert metrics["status"].notna().all()
-    for model in ("paper", *BASELINES):
+    for model in ("lgem", "paper", *BASELINES, *CONTROLS):
         mine = metrics[metrics["model"] == model]
         assert set(mine["perturbation"]) == asked
         scored = mine["status"] == "predicted"
@@ -166,7 +196,9 @@ def test_results_carry_their_provenance(results):
 
 def test_the_run_ends_with_the_result_in_a_sentence_and_the_place_of_the_report(whole_run, results):
     sentence = (results / "headline.txt").read_text("utf-8").strip()
-    assert re.match(r"(The model|The baseline) \w+ .*held-out L2 .* perturbations", sentence)
+    assert re.match(
+        r"(A baseline beats|The model|The baseline) \w+ .*held-out L2 .* perturbations", sentence
+    )
     told = [line for line in whole_run.output.splitlines() if line.startswith("tiny: ")]
     assert told[0] == f"tiny: {sentence}"
     assert told[-1] == "tiny: report in results/tiny/report.html"
@@ -252,7 +284,7 @@ def test_shards_and_the_order_of_cells_change_no_table(whole_run, results, tmp_p
     assert len(tables) > 10
     assert differing({name: whole[name] for name in sharded}, sharded) == []
     assert set(tables) <= sharded.keys()
-    for name in ("pseudobulk", "effects", "control_cells", "predictions/paper"):
+    for name in ("pseudobulk", "effects", "control_cells", "predictions/lgem"):
         one, five = (
             anndata.read_h5ad(place / f"{name}.h5ad")
             for place in (results, tmp_path / "results" / "tiny")
@@ -307,11 +339,16 @@ def test_an_edit_of_a_foundation_reruns_everything(whole_run, tmp_path):
 def test_another_model_leaves_the_screen_and_the_other_models_alone(whole_run, tmp_path):
     shutil.copytree(whole_run.folder, tmp_path / "run")
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
-    config["models"] = [{"name": "paper", "preset": "paper"}, {"name": "mine", "solver": "pinv"}]
+    config["models"] = [
+        {"name": "lgem"},
+        {"name": "paper", "preset": "paper"},
+        {"name": "mine", "solver": "pinv", "on_target": False},
+    ]
     write_config(tmp_path / "run", **config)
     after = succeed(tmp_path / "run", "--dry-run").jobs
     assert after["fit"] == after["predict"] == 1
     upstream = {"simulate", "plan_cells", "count_shard", "pseudobulk", "qc", "effects", "splits"}
+    upstream |= {"technical_duplicate", "screen", "network"}  # the first model is the same
     assert not upstream & after.keys()
     assert {"merged_config", "evaluate", "report"} <= after.keys()
 

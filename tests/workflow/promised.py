@@ -1,0 +1,33 @@
+"""What a run leaves behind: files, figures, and the columns of its tables."""
+
+RESULTS = {
+    *("config.yaml", "report.html", "headline.txt", "qc.tsv", "qc.json", "control_cells.h5ad"),
+    *("pseudobulk.h5ad", "effects.h5ad", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
+    *("comparisons.tsv", "technical_duplicate.h5ad", "screen.tsv", "screen_model.npz"),
+    *("screen_model.json", "network/precision.npz", "network/edges.parquet"),
+    *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
+    *("network/strongest.tsv", "network/changes.tsv", "network/scores.tsv"),
+    "network/headline.txt",
+}
+# The name of every figure of a simulated screen: what is promised, whatever the layout says.
+FIGURES = {
+    *("on_target", "held_out_error", "observed_against_predicted", "error_by_genes", "doubles"),
+    *("embedding_swaps", "calibration", "predicted_against_truth", "partial_correlations"),
+    *("largest_changes", "network_scores"),
+}
+KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
+COLUMNS = {
+    "qc.tsv": "perturbation n_cells n_guides on_target_log2_fold_change on_target_z status reason",
+    "design.tsv": "system rows columns rank condition verdict explanation",
+    "splits.tsv": "scheme repeat fold perturbation set context seen",
+    "metrics.tsv": "model repeat fold perturbation gene_set metric value status reason",
+    "summary.tsv": "model gene_set perturbations metric mean lower upper n n_asked calibrated "
+    "calibrated_reason",
+    "comparisons.tsv": "model_a model_b metric n difference lower upper",
+    "screen.tsv": "target effect_size lower upper distance_to_training top_genes in_training basis",
+    "network/updates.tsv": "order source rank drift refactorised",
+    "network/statistics.tsv": "metric before after",
+    "network/strongest.tsv": "gene_a gene_b before after change selected_by",
+    "network/changes.tsv": "rank gene_a gene_b before after change",
+    "network/scores.tsv": "estimator metric value chance lower upper",
+}
