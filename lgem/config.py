@@ -83,6 +83,9 @@ class Splits(Section):
         found, scheme = {}, given.get("scheme")
         if (scheme == "file") != (given.get("file") is not None):
             found["file"] = "a file with scheme file, and only then"
+        repeats = given.get("repeats", 1)
+        if scheme in ("leave_one_out", "context", "file") and repeats != 1:
+            found["repeats"] = f"1 with scheme {scheme}, whose folds are always the same"
         if given.get("contexts") is not None and scheme != "context":
             found["contexts"] = "no contexts but with scheme context"
         return found

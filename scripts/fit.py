@@ -11,6 +11,7 @@ from lgem.prediction.folds import Experiment, fold_name, folds, training_set
 from lgem.prediction.given import read_given
 from lgem.prediction.model import fit_predictor
 from lgem.provenance import provenance
+from lgem.screen.entry import cell_rules
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
 with job(snakemake) as log:
     pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
-    factors = list(anndata.read_h5ad(snakemake.input.effects, backed="r").uns["factors"])
-    experiment = Experiment.of(pseudobulk, factors, snakemake.params.screen)
-    model = snakemake.params.model
-    given = read_given(snakemake.input.genes, snakemake.input.perturbations, pseudobulk.var)
+    effects = anndata.read_h5ad(snakemake.input.effects, backed="r")
+    screen, model = snakemake.params.screen, snakemake.params.model
+    experiment = Experiment.of(pseudobulk, list(effects.uns["factors"]), screen)
+    genes, perturbations = snakemake.input.genes, snakemake.input.perturbations
+    source = model["settings"].get("perturbation_embedding", "")
+    given = read_given(genes, perturbations, source, effects, cell_rules(screen).labels)
     for fold in folds(read_table(snakemake.input.splits)):
         training, dropped = training_set(experiment, fold)
         with about(f"models: {snakemake.wildcards.model}"):

@@ -16,7 +16,6 @@ with job(snakemake) as log:
     arrays = read_arrays(snakemake.input.precision)
     genes = arrays["genes"].tolist()
     reference = read_reference(snakemake.input.reference, genes, arrays["symbols"].tolist())
-    evaluation = snakemake.params.evaluation
     parts = []
     for stage in ("before", "after"):
         rho = partial_correlations(arrays[stage])
@@ -24,8 +23,8 @@ with job(snakemake) as log:
             rho,
             genes,
             reference.edges,
-            evaluation["bootstrap"],
-            evaluation["interval"],
+            snakemake.params.bootstrap,
+            snakemake.params.interval,
             snakemake.params.seed,
         )
         parts.append(scores.assign(estimator=snakemake.params.estimator, network=stage))

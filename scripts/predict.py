@@ -20,9 +20,10 @@ with job(snakemake) as log:
     experiment = Experiment.of(pseudobulk, list(effects.uns["factors"]), snakemake.params.screen)
     models = Path(snakemake.input.models)
     fitted = (
-        (fold, restore_predictor(read_json(stem.with_suffix(".json"))["kind"], arrays))
+        (fold, restore_predictor(content["kind"], arrays), content["training"])
         for fold in folds(read_table(snakemake.input.splits))
         for stem in [models / fold_name(fold)]
+        for content in [read_json(stem.with_suffix(".json"))]
         for arrays in [read_arrays(stem.with_suffix(".npz"))]
     )
     data = predictions_data(experiment, effects, fitted, snakemake.params.level)

@@ -11,6 +11,7 @@ from lgem.prediction.given import read_given
 from lgem.prediction.model import fit_predictor
 from lgem.prediction.screen import is_specific, screen_table
 from lgem.provenance import provenance
+from lgem.screen.entry import cell_rules
 from lgem.screen.io import ESTIMATED, symbols_of
 from scripts.job import job
 
@@ -24,13 +25,17 @@ with job(snakemake) as log:
     usable = effects.obs_names[effects.obs["status"] == ESTIMATED].astype(str).to_list()
     training, _ = training_set(experiment, Fold(1, 1, usable, []))
     model, params = snakemake.params.model, snakemake.params
-    given = read_given(snakemake.input.genes, snakemake.input.perturbations, pseudobulk.var)
+    genes, perturbations = snakemake.input.genes, snakemake.input.perturbations
+    labels = cell_rules(params.screen).labels
+    source = model["settings"]["perturbation_embedding"]
+    given = read_given(genes, perturbations, source, effects, labels)
     with about(f"models: {params.name}"):
         predictor = fit_predictor(model["kind"], training, model["settings"], *given)
     index, symbols = experiment.targets, symbols_of(pseudobulk.var)
-    table, left_out = screen_table(
-        predictor, training, index, symbols, params.targets, params.level
-    )
+    targets = params.targets
+    if targets != ["all"]:
+        targets = [labels.parse(name) or name for name in targets]
+    table, left_out = screen_table(predictor, training, index, symbols, targets, params.level)
     write_table(table, snakemake.output.screen)
     write_arrays(snakemake.output.model, **predictor.arrays())
     content = {**model, "training": usable, "fitted": predictor.described()}

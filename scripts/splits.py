@@ -24,6 +24,8 @@ with job(snakemake) as log:
         pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
         experiment = Experiment.of(pseudobulk, list(effects.uns["factors"]), screen)
         contexts = contexts_of(experiment, usable, snakemake.params.min_cells)
+        for name in (name for name, able in contexts.items() if not able):
+            log.warning("context %s: nothing can be estimated against control there", name)
     splits = make_splits(
         usable, settings, snakemake.params.seed, table, cell_rules(screen).labels, contexts
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -119,6 +119,13 @@ class GeneEmbedding:
         """Whether fewer dimensions are the first ones of more."""
         return self.source in (PCA, PCA_EXPRESSION, RANDOM)
 
+    def first(self, dimensions: int) -> GeneEmbedding:
+        """Return the first columns of a table alone; what is not a table stays as it is."""
+        if self.source != FILE or self.values is None:
+            return self
+        _check_width(dimensions, self.values.shape[1], "gene")
+        return replace(self, values=self.values[:, :dimensions])
+
     def of(self, columns: Columns, dimensions: int) -> np.ndarray:
         """Return the embedding of the genes in the space of the columns (r × d)."""
         if self.source == PCA:
@@ -219,7 +226,23 @@ class PerturbationEmbedding:
             found = np.sum([self.table[gene] for gene in genes_of(perturbation)], axis=0)
         return found[:dimensions] if self.nested else found
 
+    def first(self, dimensions: int) -> PerturbationEmbedding:
+        """Return the first columns of a table alone; what is not a table stays as it is."""
+        if self.source != FILE:
+            return self
+        _check_width(dimensions, self.width, "perturbation")
+        return replace(self, table={name: row[:dimensions] for name, row in self.table.items()})
+
     @property
     def width(self) -> int:
         """Dimensions of the table's vectors; none without a table."""
         return len(next(iter(self.table.values()))) if self.table else 0
+
+
+def _check_width(dimensions: int, width: int, what: str) -> None:
+    if dimensions > width:
+        raise InputError(
+            "dimensions",
+            f"{dimensions}",
+            f"at most {width}, the columns of the {what} embedding's table, or auto",
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import anndata
@@ -16,7 +16,8 @@ from lgem.prediction.splits import TEST, TRAIN
 from lgem.prediction.training import Training
 from lgem.screen.effects import GroupStatistics, adjustable, estimate_effects, not_estimable
 from lgem.screen.io import group_statistics, symbols_of
-from lgem.screen.labels import CONTROL, TargetIndex
+from lgem.screen.labels import CONTROL, TargetIndex, genes_of
+from lgem.screen.sources import MISSING
 
 OBS_COLUMNS = ["perturbation", "repeat", "fold", "status", "reason", "context", "seen"]
 LAYERS = ("predicted", "observed", "observed_se", "lower", "upper")
@@ -26,8 +27,7 @@ LAYERS = ("predicted", "observed", "observed_se", "lower", "upper")
 class Fold:
     """One fold: which perturbations train, and which are held out.
 
-    ``context`` is the held-out cell line or condition, where one is; ``seen`` says for held-out
-    combinations how many of their genes training saw alone.
+    ``context`` is the held-out cell line or condition, where one is.
     """
 
     repeat: int
@@ -35,7 +35,6 @@ class Fold:
     train: list[str]
     test: list[str]
     context: str = ""
-    seen: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ def folds(splits: pd.DataFrame) -> Iterator[Fold]:
     for _, part in splits.groupby(["repeat", "fold"], sort=True):
         name = part["perturbation"].astype(str)
         test = part["set"] == TEST
-        seen = part.loc[test & part["seen"].notna()]
         contexts = part["context"].dropna().astype(str)
         yield Fold(
             int(part["repeat"].iloc[0]),
@@ -102,7 +100,6 @@ def folds(splits: pd.DataFrame) -> Iterator[Fold]:
             name[part["set"] == TRAIN].tolist(),
             name[test].tolist(),
             contexts.iloc[0] if len(contexts) else "",
-            dict(zip(seen["perturbation"].astype(str), seen["seen"].astype(int), strict=True)),
         )
 
 
@@ -112,7 +109,9 @@ def fold_name(fold: Fold) -> str:
 
 
 def contexts_of(experiment: Experiment, usable: Sequence[str], fewest: int) -> dict[str, list[str]]:
-    """Return the perturbations that can be estimated within each context that has control.
+    """Return the perturbations that can be estimated within each context.
+
+    There are none in a context without control cells. Cells without a context have none to be in.
 
     Parameters
     ----------
@@ -124,14 +123,15 @@ def contexts_of(experiment: Experiment, usable: Sequence[str], fewest: int) -> d
         Cells that a perturbation needs within the context.
     """
     assert experiment.context is not None
-    found = {}
+    found: dict[str, list[str]] = {}
     for context in sorted(set(experiment.statistics.groups[experiment.context].astype(str))):
+        if context == MISSING:
+            continue  # cells of no known context train, but are none to hold out
         part = experiment.within(context)
         cells = part.groups.groupby("perturbation")["n_cells"].sum()
-        if CONTROL not in cells.index:
-            continue
         enough = [name for name in usable if cells.get(name, 0) >= fewest]
-        if enough:
+        found[context] = []
+        if enough and CONTROL in cells.index:
             part = part.only(enough)
             unknown = not_estimable(part, adjustable(part.groups, experiment.factors))
             found[context] = sorted(set(enough) - set(unknown))
@@ -204,6 +204,15 @@ class Observed:
         return cls(found.effect, found.se * _own_share(part, found.perturbations), rows)
 
 
+def _seen_alone(perturbation: str, trained: Collection[str]) -> str:
+    """Return how many genes of a combination training held singly; blank for single genes.
+
+    The table of splits counts what it meant to train on; a fold's design may not estimate all.
+    """
+    genes = genes_of(perturbation)
+    return str(sum(gene in trained for gene in genes)) if len(genes) > 1 else ""
+
+
 def _own_share(statistics: GroupStatistics, names: Sequence[str]) -> np.ndarray:
     """Return the share of effects' standard errors that comes from the perturbation's own cells.
 
@@ -219,10 +228,19 @@ def _own_share(statistics: GroupStatistics, names: Sequence[str]) -> np.ndarray:
 def predictions_data(
     experiment: Experiment,
     effects: anndata.AnnData,
-    fitted: Iterable[tuple[Fold, Fitted]],
+    fitted: Iterable[tuple[Fold, Fitted, Collection[str]]],
     level: float,
 ) -> anndata.AnnData:
     """Return the predictions of every fold.
+
+    Parameters
+    ----------
+    experiment, effects
+        The screen, and its effects.
+    fitted
+        The folds, what was fitted in each, and the perturbations that it was fitted to.
+    level
+        Of the intervals.
 
     Returns
     -------
@@ -236,7 +254,7 @@ def predictions_data(
     control = effects.var["control"].to_numpy()
     entries, methods = [], []
     layers: dict[str, list[np.ndarray]] = {name: [] for name in LAYERS}
-    for fold, predictor in fitted:
+    for fold, predictor, trained in fitted:
         observed = Observed.of(experiment, effects, fold.context)
         methods.append(predictor.interval(level))
         for name in fold.test:
@@ -254,7 +272,7 @@ def predictions_data(
             layers["observed_se"].append(observed.se[row])
             entries.append(
                 (name, fold.repeat, fold.fold, answer.status, answer.reason, fold.context,
-                 str(fold.seen.get(name, "")))
+                 _seen_alone(name, trained))
             )  # fmt: skip
     obs = pd.DataFrame(entries, columns=OBS_COLUMNS)
     obs.index = pd.Index([f"{name}/{repeat}/{fold}" for name, repeat, fold, *_ in entries])

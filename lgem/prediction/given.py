@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing
+from lgem.errors import InputError, counted, listing, nearest
 from lgem.prediction.embedding import (
     DATASET,
     FILE,
@@ -18,47 +18,64 @@ from lgem.prediction.embedding import (
     principal_scores,
 )
 from lgem.screen.io import ESTIMATED, symbols_of
-from lgem.screen.labels import SEPARATOR
+from lgem.screen.labels import CONTROL, SEPARATOR, LabelRules, Target
+from lgem.screen.sources import read_any_table
+
+# Products of larger numbers would leave the range of floating point.
+LARGEST = 1e9
 
 
-def read_embedding(path: str) -> dict[str, np.ndarray]:
+def _sorted_genes(name: str) -> str:
+    return SEPARATOR.join(sorted(name.strip().split(SEPARATOR)))
+
+
+def read_embedding(
+    path: str, name_of: Callable[[str], str | None] = _sorted_genes
+) -> dict[str, np.ndarray]:
     """Read an embedding: names in the first column, numbers in all others.
 
     Commas separate the columns of a ``.csv``, tabs those of any other file.
 
+    Parameters
+    ----------
+    path
+        The table.
+    name_of
+        Gives a name its normal form.
+
     Raises
     ------
     InputError
-        Where the table cannot be read, holds anything but finite numbers, or names a row twice.
+        Where the table cannot be read, has no header, holds anything but moderate numbers, or
+        names a row twice.
     """
-    separator = "," if path.endswith(".csv") else "\t"
-    try:
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
-    if table.shape[1] < 2 or table.empty:
+    table = read_any_table(path, named=True)
+    if not table.shape[1] or table.empty:
         raise InputError(
             path,
-            f"{len(table)} rows with {table.shape[1]} columns",
+            f"{counted(len(table), 'row')} with {counted(table.shape[1], 'number')} each",
             "a name and at least one number in every row, below a line with the columns' names",
         )
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(
-            path, "more columns than the header names", "a name for every column, the first too"
-        )
-    names = table.iloc[:, 0].map(lambda name: SEPARATOR.join(sorted(name.strip().split(SEPARATOR))))
-    twice = names[names.duplicated()]
+    names = [name_of(str(name)) or "" for name in table.index]
+    if "" in names:
+        row = names.index("") + 1
+        raise InputError(path, f"no name in row {row}", "a gene or a perturbation in every row")
+    twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):
-        raise InputError(path, f"more than one row for '{twice.iloc[0]}'", "one row each")
-    values = table.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(path, f"more than one row for '{twice[0]}'", "one row each")
+    values = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    fit = np.isfinite(values) & (np.abs(values) <= LARGEST)
+    if not fit.all():
+        row, column = np.argwhere(~fit)[0]
+        found = table.iloc[row, column]
         raise InputError(
-            f"{path}: column '{table.columns[column + 1]}'",
-            f"'{table.iloc[row, column + 1]}' for '{names.iloc[row]}'",
-            "finite numbers",
+            f"{path}: column '{table.columns[column]}'",
+            f"'{'' if pd.isna(found) else found}' for '{names[row]}'",
+            f"finite numbers, at most {LARGEST:g} in size",
         )
-    return dict(zip(map(str, names), values, strict=True))
+    if not values.any():
+        raise InputError(path, "zeros alone", "vectors that tell names apart")
+    return dict(zip(names, values, strict=True))
 
 
 def genes_from_table(
@@ -107,24 +124,53 @@ def perturbation_components(
     return dict(zip(perturbations, principal_scores(effects, most), strict=True))
 
 
-def read_perturbation_embedding(path: str) -> PerturbationEmbedding:
+def read_perturbation_embedding(
+    path: str, source: str, labels: LabelRules, perturbations: Sequence[str]
+) -> PerturbationEmbedding:
     """Read the vectors of perturbations from a user's table or from another data set's effects.
+
+    Parameters
+    ----------
+    path
+        The table, or the effects of the other data set.
+    source
+        ``file`` or ``dataset``.
+    labels
+        How a table's names of perturbations are read.
+    perturbations
+        Those of the screen.
 
     Raises
     ------
     InputError
-        Where a table is no embedding.
+        Where a table is no embedding, or none of the perturbations has a vector.
     """
-    if not path.endswith("effects.h5ad"):
-        return PerturbationEmbedding(FILE, read_embedding(path))
-    effects = anndata.read_h5ad(path)
-    known = effects[(effects.obs["status"] == ESTIMATED).to_numpy()]
-    names = list(map(str, known.obs_names))
-    return PerturbationEmbedding(DATASET, perturbation_components(np.asarray(known.X), names))
+    if source == FILE:
+        table = read_embedding(path, labels.parse)
+        table.pop(CONTROL, None)
+        embedding = PerturbationEmbedding(FILE, table)
+    else:
+        effects = anndata.read_h5ad(path)
+        known = effects[(effects.obs["status"] == ESTIMATED).to_numpy()]
+        names = list(map(str, known.obs_names))
+        components = perturbation_components(np.asarray(known.X), names)
+        embedding = PerturbationEmbedding(DATASET, components)
+    if all(embedding.why_not(name, Target(None)) for name in perturbations):
+        raise InputError(
+            path,
+            f"none of the screen's perturbations; there are: {listing(embedding.table, 5)}",
+            f"some of: {listing(perturbations, 5)}",
+            nearest(perturbations[0], embedding.table) if perturbations else None,
+        )
+    return embedding
 
 
 def read_given(
-    genes: str | Sequence[str], perturbations: str | Sequence[str], var: pd.DataFrame
+    genes: str | Sequence[str],
+    perturbations: str | Sequence[str],
+    source: str,
+    effects: anndata.AnnData,
+    labels: LabelRules,
 ) -> tuple[GeneEmbedding | None, PerturbationEmbedding | None]:
     """Return the embeddings that a model reads from files; None where no file is named.
 
@@ -132,14 +178,20 @@ def read_given(
     ----------
     genes, perturbations
         Paths; empty where there are none.
-    var
-        The genes measured.
+    source
+        What the second one is: ``file`` or ``dataset``.
+    effects
+        The effects of the screen, for its genes and perturbations.
+    labels
+        How names of perturbations are read.
     """
+    var, obs = effects.var, effects.obs
     gene_embedding = None
     if genes:
         table = read_embedding(str(genes))
         names = list(map(str, var.index))
         gene_embedding = genes_from_table(table, names, symbols_of(var), str(genes))
-    return gene_embedding, read_perturbation_embedding(
-        str(perturbations)
-    ) if perturbations else None
+    if not perturbations:
+        return gene_embedding, None
+    usable = obs.index[obs["status"] == ESTIMATED].astype(str).to_list()
+    return gene_embedding, read_perturbation_embedding(str(perturbations), source, labels, usable)

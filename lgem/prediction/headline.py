@@ -43,7 +43,8 @@ class Resampling:
     def worse(self, ours: pd.Series, theirs: pd.Series) -> bool:
         """Return whether our mean is certainly higher than theirs, by more than its rounding."""
         low, _ = self.ends((ours - theirs).to_numpy())
-        return bool(low > ROUNDING * np.abs(ours).max())
+        # Scores of order 1 or more are sums over expression of that order.
+        return bool(low > ROUNDING * max(1.0, np.abs(ours).max()))
 
 
 def headline(
@@ -218,17 +219,23 @@ def _counts(metrics: pd.DataFrame, model: str, asked: int) -> str:
     ]
     made = rows[rows["value"].notna()]
     scored = set(made["perturbation"])
-    by_mean = set(made.loc[made["status"] == MEAN_ONLY, "perturbation"])
+    by_mean = made[made["status"] == MEAN_ONLY].drop_duplicates("perturbation")
     text = f"Of {counted(asked, 'perturbation')} asked for, {model} scores {len(scored)}"
-    if by_mean:
-        whose = "its target is" if len(by_mean) == 1 else "their targets are"
-        text += f", {len(by_mean)} of these by the shrunk mean alone as {whose} not measured"
+    if len(by_mean):
+        text += f", {len(by_mean)} of these by the shrunk mean alone ({_whys(by_mean)})"
     others = rows[~rows["perturbation"].isin(scored)].drop_duplicates("perturbation")
     if len(others):
-        whys = [f"{reason} ({count})" for reason, count in grouped(others["reason"]).items()]
         verb = "is" if len(others) == 1 else "are"
-        text += f"; {len(others)} {verb} left out: {listing(whys)}"
+        text += f"; {len(others)} {verb} left out ({_whys(others)})"
     return text + "."
+
+
+def _whys(rows: pd.DataFrame) -> str:
+    """Return the reasons of some rows in words, counted where there are several."""
+    counts = grouped(rows["reason"])
+    if len(counts) == 1:
+        return next(iter(counts))
+    return listing(f"{reason}: {count}" for reason, count in counts.items())
 
 
 def _ceiling(

@@ -287,6 +287,9 @@ def _specification(
         source = settings.perturbation_embedding
         unknown = genes.unknown if source == TARGET else frozenset()
         perturbations = PerturbationEmbedding(source, seed=settings.seed, unknown=unknown)
+    if settings.dimensions:
+        genes = genes.first(settings.dimensions)
+        perturbations = perturbations.first(settings.dimensions)
     return Specification(genes, perturbations, settings.solver, settings.published)
 
 

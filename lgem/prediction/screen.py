@@ -9,12 +9,13 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from lgem.errors import InputError, nearest
+from lgem.prediction.embedding import RANDOM
 from lgem.prediction.intervals import fewest_residuals
 from lgem.prediction.linear_model import LinearModel
 from lgem.prediction.model import Fitted
 from lgem.prediction.training import Training
 from lgem.prediction.tuning import BILINEAR, BOTH
-from lgem.screen.labels import SEPARATOR, Target, TargetIndex
+from lgem.screen.labels import CONTROL, SEPARATOR, Target, TargetIndex
 
 TOP_GENES = 10
 COLUMNS = [
@@ -49,9 +50,16 @@ def targets_to_predict(
     if list(asked) != ["all"]:
         names = [SEPARATOR.join(sorted(name.split(SEPARATOR))) for name in asked]
         for name in names:
-            if why := model.embedding.why_not(name, index.find(name)):
+            why = model.embedding.why_not(name, index.find(name))
+            if model.embedding.source == RANDOM and not why:
+                why = index.find(name).reason  # any name has a random vector
+            if name == CONTROL:
+                why = "control, which nothing is done to"
+            if why:
                 close = nearest(name, [*index.genes, *(symbols or [])])
-                raise InputError(f"screen.targets: {name}", why, "a target that is known", close)
+                raise InputError(
+                    f"screen.targets: {name}", why, "genes, or combinations as A+B", close
+                )
         return list(dict.fromkeys(names))
     named = list(symbols) if symbols is not None else index.genes
     unique = [

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.labels import CONTROL, LabelRules, normalise
-from lgem.screen.sources import as_text, joined, require_columns
+from lgem.screen.sources import MISSING, as_text, joined, require_columns
 
 NO_GROUP = -1
 # What is known of a cell before all shards are read; no column of a user's is called so.
@@ -62,8 +62,8 @@ def describe_cells(obs: pd.DataFrame, rules: CellRules, place: str) -> pd.DataFr
         {
             "cell": obs.index.astype(str).to_numpy(),
             RAW_LABEL: label.astype(object).to_numpy(),
-            "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else "-",
-            "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else "-",
+            "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else MISSING,
+            "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else MISSING,
             "size_factor": _size_factors(obs, rules.size_factor, place),
         }
     )

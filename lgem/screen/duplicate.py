@@ -55,6 +55,37 @@ def effects_of_half(
     return found, left_out
 
 
+def duplicate_by_context(
+    pseudobulk: anndata.AnnData, effects: anndata.AnnData, context: str, fewest: int
+) -> anndata.AnnData:
+    """Return the technical duplicates of the effects within each context, below one another.
+
+    Parameters
+    ----------
+    pseudobulk, effects
+        As for `technical_duplicate`.
+    context
+        Column of the groups with the cell line or condition.
+    fewest
+        Cells that a perturbation needs within a context.
+    """
+    level = pseudobulk.obs[context].astype(str)
+    parts = []
+    for name in sorted(set(level)):
+        part = pseudobulk[(level == name).to_numpy()]
+        cells = part.obs.groupby(part.obs["perturbation"].astype(str))["n_cells"].sum()
+        there = effects.obs_names.astype(str).isin(cells.index[cells >= fewest])
+        if CONTROL in cells.index and there.any():
+            found = technical_duplicate(part, effects[there])
+            found.obs_names = [f"{row}/{name}" for row in found.obs_names]
+            parts.append(found)
+    if not parts:
+        return technical_duplicate(pseudobulk, effects)
+    joined = anndata.concat(parts)
+    joined.var = effects.var
+    return joined
+
+
 def technical_duplicate(pseudobulk: anndata.AnnData, effects: anndata.AnnData) -> anndata.AnnData:
     """Return what half 1 of the cells says of half 2, in the form of predictions.
 

@@ -216,8 +216,12 @@ def panel_profiles(profiles: Profiles, screen: Entry, size: int) -> anndata.AnnD
     varies = np.ptp(profiles.values, axis=0) > 0
     variance = np.where(varies, profiles.values.var(axis=0, ddof=1), 0.0)
     panel = choose_panel(variance, targets, size)
+    # Replicates may share a name, which is their label.
+    names = pd.Series(profiles.obs.index.astype(str), name="sample")
+    replicate = names.groupby(names).cumcount()
+    unique = names.where(replicate == 0, names + "/" + (replicate + 1).astype(str))
     return anndata.AnnData(
         X=profiles.values[:, panel],
-        obs=pd.DataFrame(index=profiles.obs.index.astype(str)),
+        obs=pd.DataFrame({"sample": names.to_numpy()}, index=pd.Index(unique, name=None)),
         var=profiles.var.iloc[panel],
     )

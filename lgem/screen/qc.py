@@ -12,6 +12,7 @@ from lgem.errors import counted
 from lgem.screen.cells import NO_GROUP
 from lgem.screen.effects import GroupStatistics
 from lgem.screen.labels import CONTROL, TargetIndex
+from lgem.screen.sources import MISSING
 
 KEPT, LEFT_OUT, NOT_ESTIMABLE = "kept", "left_out", "not_estimable"
 # One count per million where cells are normalised to 10,000: keeps the fold changes of genes that
@@ -52,7 +53,7 @@ def perturbation_table(
         log-expression, z that difference over its Welch standard error.
     """
     asked = cells[cells["asked"].notna() & (cells["asked"] != CONTROL)]
-    guided = bool((cells["guide"] != "-").any())
+    guided = bool((cells["guide"] != MISSING).any())
     rows = []
     for name, labelled in asked.groupby("asked", sort=True):
         members = labelled[labelled["group"] != NO_GROUP]
@@ -66,7 +67,7 @@ def perturbation_table(
             {
                 "perturbation": name,
                 "n_cells": len(members),
-                "n_guides": len(set(members["guide"]) - {"-"}) if guided else np.nan,
+                "n_guides": len(set(members["guide"]) - {MISSING}) if guided else np.nan,
                 **_on_target(statistics, str(name), measured, targets.genes, counts),
                 "status": LEFT_OUT if reason else KEPT,
                 "reason": reason,

@@ -22,6 +22,9 @@ from lgem.errors import InputError, listing, nearest
 BLOCK_NONZEROS = 2_000_000
 SEPARATORS = {",": "comma", "\t": "tab"}
 
+# What stands for a missing batch, guide or context.
+MISSING = "-"
+
 
 @contextmanager
 def open_h5ad(path: str) -> Iterator[h5py.File]:
@@ -90,7 +93,7 @@ def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
     """Return one text per cell from one or several columns; missing or blank is '-'."""
     require_columns(obs, columns, place)
     texts = [as_text(obs[column]) for column in columns]
-    parts = [text.mask(text == "").fillna("-") for text in texts]
+    parts = [text.mask(text == "").fillna(MISSING) for text in texts]
     text = parts[0]
     for part in parts[1:]:
         text = text + " | " + part
@@ -270,7 +273,8 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
     except (ValueError, OSError, EOFError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
+        told = " ".join(str(error).split())
+        raise InputError(path, f"an unreadable table ({told})", "a CSV or TSV table") from None
     table.columns = pd.Index(header.to_numpy())  # as spelled: pandas numbers doubles
     if not isinstance(table.index, pd.RangeIndex):
         # One name fewer in the header than columns: pandas took the first as names.

@@ -7,7 +7,12 @@ import pytest
 from scipy import sparse
 
 from lgem.files import write_h5ad
-from lgem.screen.duplicate import effects_of_half, half_statistics, technical_duplicate
+from lgem.screen.duplicate import (
+    duplicate_by_context,
+    effects_of_half,
+    half_statistics,
+    technical_duplicate,
+)
 from lgem.screen.effects import estimate_effects
 from lgem.screen.io import ESTIMATED, LEFT_OUT, effects_data, group_statistics, pseudobulk_data
 from lgem.screen.labels import CONTROL
@@ -166,3 +171,22 @@ def test_what_the_screen_left_out_is_not_asked_for(tmp_path):
     write_h5ad(found, tmp_path / "duplicate.h5ad")
     again = anndata.read_h5ad(tmp_path / "duplicate.h5ad")
     np.testing.assert_array_equal(again.X, found.X)
+
+
+def test_within_contexts_both_halves_are_those_of_the_context_alone():
+    pseudobulk, *_ = screen(LAYOUT)
+    effects = effects_of(pseudobulk, ["batch"])
+    found = duplicate_by_context(pseudobulk, effects, "batch", 5)
+    # G1 has four cells in b, and X none.
+    assert found.obs_names.tolist() == ["G0/a", "G1/a", "X/a", "G0/b"]
+    for context in ("a", "b"):
+        part = pseudobulk[(pseudobulk.obs["batch"] == context).to_numpy()]
+        alone = technical_duplicate(part, effects_of(part, []))
+        for name in found.obs["perturbation"][found.obs_names.str.endswith(f"/{context}")]:
+            mine, its = found[f"{name}/{context}"], alone[name]
+            # Both lie on top of a control of their own, which is not compared.
+            shift = effects.var["control"] - alone.var["control"]
+            np.testing.assert_allclose(mine.X[0], its.X[0] + shift, atol=1e-9)
+            np.testing.assert_allclose(
+                mine.layers["observed"][0], its.layers["observed"][0] + shift, atol=1e-9
+            )

@@ -45,7 +45,7 @@ def test_every_held_out_perturbation_has_a_row_with_a_prediction_or_a_reason(nam
     for fold in folds(kfold(NAMES, 3, 2, seed=1)):
         training, _ = training_set(screen, fold)
         predictor = fitted(name, training)
-        predictors.append((fold, predictor))
+        predictors.append((fold, predictor, training.perturbations))
         expected += [
             (asked, fold.repeat, fold.fold, predictor.predict(asked, INDEX.find(asked), LEVEL))
             for asked in fold.test
@@ -86,7 +86,7 @@ def test_bounds_hold_the_prediction_between_them():
         screen,
         effects_of(screen.statistics),
         [
-            (fold, fitted("mean", training_set(screen, fold)[0]))
+            (fold, fitted("mean", training_set(screen, fold)[0]), fold.train)
             for fold in folds(kfold(NAMES, 3, 1, seed=1))
         ],
         LEVEL,
@@ -115,7 +115,7 @@ def test_in_a_held_out_context_the_effects_there_are_observed_and_control_is_tha
     effects = effects_of(statistics, ["batch", "line"])
     fold = list(folds(leave_context_out(dict.fromkeys(CONTEXTS, NAMES), None)))[1]
     training, _ = training_set(screen, fold)
-    data = predictions_data(screen, effects, [(fold, fitted("same_effect", training))], LEVEL)
+    data = predictions_data(screen, effects, [(fold, fitted("same_effect", training), [])], LEVEL)
     assert set(data.obs["context"]) == {"K562"}
     within = estimate_effects(screen.within("K562"), ["batch"])
     assert data.obs["perturbation"].tolist() == sorted(NAMES) == within.perturbations
@@ -131,7 +131,7 @@ def test_in_a_held_out_context_the_effects_there_are_observed_and_control_is_tha
 def test_seen_is_kept_as_text_and_blank_where_it_means_nothing():
     screen = experiment(random_screen(5, batches=1))
     predictors = [
-        (fold, fitted("additive", training_set(screen, fold)[0]))
+        (fold, fitted("additive", training_set(screen, fold)[0]), fold.train)
         for fold in folds(doubles(NAMES, 2, 1, seed=1))
     ]
     found = predictions_data(screen, effects_of(screen.statistics), predictors, LEVEL).obs
@@ -140,7 +140,7 @@ def test_seen_is_kept_as_text_and_blank_where_it_means_nothing():
     assert (found.loc[both, "status"] == PREDICTED).all()
     assert (found.loc[~both, "status"] == NOT_APPLICABLE).all()
     fold = next(folds(leave_one_out(NAMES)))
-    alone = (fold, fitted("additive", training_set(screen, fold)[0]))
+    alone = (fold, fitted("additive", training_set(screen, fold)[0]), fold.train)
     found = predictions_data(screen, effects_of(screen.statistics), [alone], LEVEL).obs
     assert found["seen"].tolist() == [""]
 
@@ -166,3 +166,14 @@ def test_statuses_tell_what_applies_from_what_does_not():
         **dict.fromkeys(("lgem", "lgem_random_G", "file", "identity"), by_mean),
         **dict.fromkeys(("lgem_random_P", "random", "transfer", "both"), everywhere),
     }
+
+
+def test_seen_counts_what_was_trained_on_not_what_the_splits_meant_to():
+    screen = experiment(random_screen(5, batches=1))
+    fold = Fold(1, 1, ["G0", "G1", "G4"], ["G0+G4"])
+    predictor = fitted("additive", training_set(screen, fold)[0])
+    for trained, seen in ((["G0", "G4"], "2"), (["G0"], "1"), (["G1"], "0")):
+        found = predictions_data(
+            screen, effects_of(screen.statistics), [(fold, predictor, trained)], LEVEL
+        )
+        assert found.obs["seen"].tolist() == [seen]

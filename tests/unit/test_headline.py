@@ -42,7 +42,9 @@ def table(scores, metric="l2", gene_set=TOP, by_mean=()):
             else MEAN_ONLY
             if perturbation in by_mean
             else PREDICTED,
-            "reason": f"target not measured: {perturbation}" if value is None else "",
+            "reason": f"target not measured: {perturbation}"
+            if value is None or perturbation in by_mean
+            else "",
         }
         for model, of_model in scores.items()
         for perturbation, value in of_model.items()
@@ -211,9 +213,8 @@ def test_it_says_how_many_were_asked_for_scored_and_why_not_the_others():
     metrics.loc[few, "reason"] = "3 cells, fewer than min_cells 10"
     text = words(metrics, asked=7)
     assert (
-        "Of 7 perturbations asked for, lgem scores 5, 2 of these by the shrunk mean alone as their "
-        "targets are not measured; 2 are left out: fewer than min_cells 10 (1), target not "
-        "measured (1)."
+        "Of 7 perturbations asked for, lgem scores 5, 2 of these by the shrunk mean alone (target "
+        "not measured); 2 are left out (fewer than min_cells 10: 1, target not measured: 1)."
     ) in text
 
 

@@ -142,6 +142,12 @@ def model_environment(wildcards):
     return f"../../envs/{'gradient' if gradient else 'screen'}.yaml"
 
 
+def held_out_context(wildcards):
+    """Return the column with the contexts that splits hold out, if they do."""
+    scheme = CONFIG.splits.scheme
+    return screen_of(wildcards)["context"] if scheme == "context" else None
+
+
 def min_cells(wildcards):
     """Return the cells that a perturbation needs; profiles need none."""
     cells = screen_of(wildcards)["kind"] == "cells"

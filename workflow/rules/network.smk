@@ -83,7 +83,8 @@ rule network_scores:
         mem_mb=memory(2000, 10),
     params:
         estimator=CONFIG.network.estimator,
-        evaluation=CONFIG.evaluation.model_dump(mode="json"),
+        bootstrap=CONFIG.evaluation.bootstrap,
+        interval=CONFIG.evaluation.interval,
         seed=CONFIG.seed,
         core=digest("network_scores.py"),
     message:

@@ -100,7 +100,9 @@ rule technical_duplicate:
     resources:
         mem_mb=memory(1000, 6),
     params:
-        origin=origin("pseudobulk"),
+        context=held_out_context,
+        min_cells=min_cells,
+        origin=origin("pseudobulk", "splits.scheme"),
         core=digest("technical_duplicate.py"),
     message:
         "{wildcards.dataset}: technical duplicate"
