@@ -7,7 +7,7 @@ import anndata
 
 from lgem.files import write_table, write_text
 from lgem.prediction.evaluation import score_models, seen_alone
-from lgem.prediction.headline import headline
+from lgem.prediction.headline import headline, learned
 from lgem.prediction.summary import (
     comparable_models,
     compare,
@@ -34,6 +34,8 @@ with job(snakemake) as log:
     summary = summarise(metrics, shared, effects.n_obs, *resampling, seen)
     comparisons = compare(metrics, names, *resampling)
     result = headline(metrics, shared, effects.n_obs, models, baselines, *resampling, controls)
+    parts = list(predictions[models[0]].uns["parts"])
+    result = f"{result} {learned(models[0], parts)}".strip()
     write_table(metrics, snakemake.output.metrics)
     write_table(summary, snakemake.output.summary)
     write_table(comparisons, snakemake.output.comparisons)

@@ -131,6 +131,8 @@ def _coverage(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         if own.loc[own["model"] == name, "value"].notna().any():
             continue
         told = asked[style.texts(asked["model"]) == name]
+        made = told["status"].isin(["predicted", "mean_only"])
+        told = told[made] if made.any() else told  # why these have no interval comes first
         reasons = style.texts(told["reason"]).map(style.without_names)
         usual = reasons[reasons != ""].mode()
         why = usual[0] if len(usual) else "no intervals"

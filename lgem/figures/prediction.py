@@ -214,7 +214,7 @@ def _draw_held_out(
         "double", 14 + max(16.0, min(7.0, 240 / len(models)) * len(models)),
         title=_TITLE, legend=legend,
         note=f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. "
-        f"In brackets: perturbations scored / asked for.{differ}",
+        f"In brackets: perturbations in the mean / asked for.{differ}",
     )  # fmt: skip
     panels = dict(zip(_METRICS, figure.subplots(1, len(_METRICS)), strict=True))
     for metric, axes in panels.items():

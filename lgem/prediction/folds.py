@@ -252,11 +252,12 @@ def predictions_data(
         differences are those of effects, also where a context of its own is held out.
     """
     control = effects.var["control"].to_numpy()
-    entries, methods = [], []
+    entries, methods, parts = [], [], []
     layers: dict[str, list[np.ndarray]] = {name: [] for name in LAYERS}
     for fold, predictor, trained in fitted:
         observed = Observed.of(experiment, effects, fold.context)
         methods.append(predictor.interval(level))
+        parts.append(predictor.described().get("parts", ""))
         for name in fold.test:
             answer = predictor.predict(name, experiment.targets.find(name), level)
             row = observed.row_of[name]
@@ -285,4 +286,5 @@ def predictions_data(
     # The folds' methods differ only where few residuals make some of them have none.
     method, reason = next((m for m in methods if m[0] != "none"), methods[0])
     data.uns["interval"] = {"level": level, "method": method, "reason": reason}
+    data.uns["parts"] = parts  # of the model, as they are switched on in each fold
     return data

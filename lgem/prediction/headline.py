@@ -19,8 +19,9 @@ from lgem.prediction.calibration import (
     why_no_positive,
 )
 from lgem.prediction.metrics import LOWER_IS_BETTER, OFF_TARGET, RANKED, ROUNDING, TARGET, TOP
-from lgem.prediction.summary import bootstrap_interval, per_perturbation
+from lgem.prediction.summary import bootstrap_interval, by_entry, in_common, per_perturbation
 from lgem.prediction.training import ANSWERED, MEAN_ONLY
+from lgem.prediction.tuning import MEAN, OFF
 
 # Coverage this far from its nominal level is worth a word, and below this number of perturbations
 # the quantiles of residuals are coarse.
@@ -58,7 +59,7 @@ def headline(
     seed: int,
     controls: Sequence[str] = (),
 ) -> str:
-    """Return the result in words: the best model against the best baseline, by mean L2.
+    """Return the result in words: the first model against the best baseline, by mean L2.
 
     Both means, their difference and its interval are over the `shared` perturbations. What scores
     only some of these is not compared, but named. `controls` are models with a random embedding:
@@ -74,14 +75,18 @@ def headline(
         return f"No result: none of {asked} perturbations is scored by all models."
     wide = wide.loc[sorted(shared)]
     means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
-    model = str(means[means.index.isin(models)].index[0])
+    # The first one is meant; to pick the best on these perturbations would flatter it.
+    model = next(name for name in models if name in means.index)
     baseline = str(means[means.index.isin(baselines)].index[0])
     opening, lost = _comparison(wide, model, baseline, asked, resampling)
     elsewhere = _lost_elsewhere(scores, shared, model, baselines, resampling)
-    beaten, partly = _partly(wide, model, models, baselines, resampling)
+    entries = by_entry(metrics[(metrics["metric"] == "l2") & (metrics["gene_set"] == TOP)])
+    entries = entries[entries.index.get_level_values("perturbation").isin(shared)]
+    beaten, partly = _partly(wide, entries, model, models, baselines, resampling)
     sentences = [
         *([opening, beaten, elsewhere] if lost else [beaten, elsewhere, opening]),
         partly,
+        _other_models(wide, model, models),
         _beaten_by_controls(wide, models[0], controls, resampling),
         _counts(metrics, model, asked),
         _ceiling(metrics, scores, shared, model),
@@ -108,7 +113,7 @@ def _comparison(
     if resampling.worse(wide[baseline], wide[model]):
         opening = f"The model {model} beats the best baseline, {baseline}"
     elif lost:
-        opening = f"The baseline {baseline} beats the best model, {model}"
+        opening = f"The baseline {baseline} beats the model {model}"
     else:
         opening = f"The model {model} and the best baseline, {baseline}, cannot be told apart"
     level = f"{100 * resampling.interval:g} % interval"
@@ -171,6 +176,7 @@ def _lost(
 
 def _partly(
     wide: pd.DataFrame,
+    entries: pd.DataFrame,
     best: str,
     models: Sequence[str],
     baselines: Sequence[str],
@@ -183,8 +189,8 @@ def _partly(
     """
     winners, told = [], []
     for name in [*models, *baselines]:
-        both = wide[[name, best]].dropna() if name in wide else wide[:0]
-        if both.empty and name in models:
+        both = in_common(entries, name, best) if name in entries and name != best else wide[:0]
+        if name not in wide and name in models:
             told.append(f"{name} scores 0 of these")
         elif 0 < len(both) < len(wide):
             ours, theirs = both[best], both[name]
@@ -196,6 +202,17 @@ def _partly(
             told.append(f"{name} scores {len(both)} of these: {means}")
     first = f"A baseline beats {best} where it has an answer: {listing(winners)}."
     return first if winners else "", "; ".join(told) + "." if told else ""
+
+
+def _other_models(wide: pd.DataFrame, model: str, models: Sequence[str]) -> str:
+    """Name the other model that is closest, where it is closer than the first one."""
+    means = wide[[name for name in models if name in wide]].dropna(axis=1).mean()
+    best = str(means.idxmin())
+    if best == model:
+        return ""
+    return (
+        f"Of all models {best} comes closest ({means[best]:.3f}), as judged by these very scores."
+    )
 
 
 def _beaten_by_controls(
@@ -295,3 +312,24 @@ def _reasons(metrics: pd.DataFrame) -> list[str]:
     """Return why held-out perturbations have no prediction, without the genes' names."""
     held_out = metrics[metrics["fold"].notna() & ~metrics["status"].isin(ANSWERED)]
     return sorted(set(held_out["reason"].str.split(":").str[0]))
+
+
+def learned(model: str, parts: Sequence[str]) -> str:
+    """Say in how many folds a model switched off all that is specific to a perturbation.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    parts
+        What is switched on in each fold, see `lgem.prediction.tuning.PARTS`.
+    """
+    general = [part for part in parts if part in (OFF, MEAN)]
+    if not general:
+        return ""
+    counts = pd.Series(general).value_counts().sort_index()
+    named = listing(f"{part}: {count}" for part, count in counts.items())
+    return (
+        f"Off the target {model} learned nothing specific to a perturbation in {len(general)} of "
+        f"{counted(len(parts), 'fold')} ({named})."
+    )

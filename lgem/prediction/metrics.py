@@ -243,8 +243,9 @@ def score_table(
                 if "retrieval" in found:
                     found["retrieval"] = retrieved[gene_set][row]
             for metric, (value, why) in found.items():
-                entry = (model, repeat, fold, perturbation, gene_set, metric, value, status, why)
-                rows.append(entry)
+                # With a value the reason is that of the status: why the mean alone, say.
+                told = (metric, value, status, why or reason)
+                rows.append((model, repeat, fold, perturbation, gene_set, *told))
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 
 

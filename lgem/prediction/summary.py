@@ -144,21 +144,35 @@ def _parts(
     return parts
 
 
+def by_entry(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of one metric and gene set: perturbation, repeat, fold × models."""
+    known = scores.dropna(subset=["value", "fold"])
+    return known.pivot_table(index=ENTRY, columns="model", values="value").sort_index()
+
+
+def in_common(wide: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Return the means of two models per perturbation, over the folds that both answer in."""
+    return wide[[a, b]].dropna().groupby(level="perturbation").mean()
+
+
 def compare(
     metrics: pd.DataFrame, models: Sequence[str], draws: int, interval: float, seed: int
 ) -> pd.DataFrame:
     """Return the mean difference (a − b) of every two models over what both score, paired.
 
+    Folds in which one of them has no answer count for neither: of a combination `additive` answers
+    only where both genes were seen, where other models have it easier too.
+
     Coverage is not compared: it is held against its nominal level.
     """
-    scores = per_perturbation(metrics)
     rows = []
-    for (gene_set, metric), part in scores.groupby(["gene_set", "metric"], sort=False):
+    for (gene_set, metric), part in metrics.groupby(["gene_set", "metric"], sort=False):
         if LOWER_IS_BETTER[str(metric)] is None:
             continue
-        wide = part.pivot_table(index="perturbation", columns="model", values="value").sort_index()
+        wide = by_entry(part)
         for a, b in combinations([model for model in models if model in wide.columns], 2):
-            difference = (wide[a] - wide[b]).dropna().to_numpy()
+            both = in_common(wide, a, b)
+            difference = (both[a] - both[b]).to_numpy()
             if len(difference):
                 lower, upper = bootstrap_interval(difference, draws, interval, seed)
                 rows.append(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lgem.prediction.headline import headline
+from lgem.prediction.headline import headline, learned
 from lgem.prediction.metrics import OFF_TARGET, TARGET, TOP
 from lgem.prediction.summary import comparable_models, per_perturbation, shared_perturbations
 from lgem.prediction.training import MEAN_ONLY, NOT_EMBEDDABLE, PREDICTED
@@ -74,7 +74,7 @@ def result(scores, asked=9):
     ("model", "opening"),
     [
         (row(1, 2, 3, 4), "The model lgem beats the best baseline, mean: "),
-        (row(3, 4, 5, 6), "The baseline mean beats the best model, lgem: "),
+        (row(3, 4, 5, 6), "The baseline mean beats the model lgem: "),
         (row(1, 4, 3, 6), "The model lgem and the best baseline, mean, cannot be told apart: "),
     ],
 )
@@ -129,11 +129,13 @@ def test_what_scores_some_is_compared_with_the_best_model_though_a_baseline_beat
     }
     text = result(scores)
     assert text.startswith(
-        "The baseline no_change beats the best model, paper: held-out L2 5.000 for paper, 1.500 "
-        "for no_change, on the 3 of 9 "
+        "The baseline no_change beats the model a: held-out L2 6.000 for a, 1.500 for no_change, "
+        "on the 3 of 9 "
     )
-    told = "b scores 0 of these; additive scores 1 of these: 0.500 there against 5.000 for paper."
+    told = "b scores 0 of these; additive scores 1 of these: 0.500 there against 6.000 for a."
     assert told in text
+    # Which of several models is best is chosen on the very scores that are told.
+    assert "Of all models paper comes closest (5.000), as judged by these very scores." in text
 
 
 def test_a_baseline_that_scores_all_shared_perturbations_can_be_the_best():
@@ -143,7 +145,7 @@ def test_a_baseline_that_scores_all_shared_perturbations_can_be_the_best():
         "mean": row(8.0, 8.1),
         "additive": row(1.0, 1.1),
     }
-    assert result(scores).startswith("The baseline additive beats the best model, lgem: ")
+    assert result(scores).startswith("The baseline additive beats the model lgem: ")
 
 
 def test_a_model_that_predicts_nothing_is_named_and_does_not_stop_the_comparison():
@@ -280,6 +282,24 @@ def test_a_baseline_that_certainly_wins_where_it_has_an_answer_comes_first():
     assert "additive scores 2 of these" in text
 
 
+def test_only_folds_that_both_answer_in_are_compared():
+    """Without both genes seen, additive has no answer, and the model a harder task."""
+    easy, hard = (
+        table({"lgem": row(v, v), "mean": row(9, 9), "no_change": row(8, 8)}) for v in (2, 6)
+    )
+    answers = table({"additive": {"P0": 1.0}})
+    text = words(easy, hard.assign(fold=2), answers)
+    assert "additive scores 1 of these: 1.000 there against 2.000 for lgem" in text
+
+
+def test_what_was_switched_off_in_folds_is_told():
+    assert learned("lgem", ["bilinear", "mean and bilinear"]) == ""
+    assert learned("lgem", ["mean", "no change", "bilinear", "mean"]) == (
+        "Off the target lgem learned nothing specific to a perturbation in 3 of 4 folds (mean: 2, "
+        "no change: 1)."
+    )
+
+
 def test_a_random_embedding_cannot_win_but_is_told_where_it_beats_the_first_model():
     scores = {**WINS, "lgem_random_P": row(0.5, 1, 2, 3), "lgem_random_G": row(2, 3, 4, 5)}
     text = result(scores)
@@ -314,9 +334,13 @@ def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, addit
     complete = [b for b in BASELINES if set(shared) <= set(scores[b])]
     baselines = {b: np.mean([scores[b][p] for p in shared]) for b in complete}
     assert (int(found["n"]), int(found["asked"])) == (len(shared), 9)
-    for kind, means in (("model", models), ("baseline", baselines)):
-        assert float(found[kind]) == pytest.approx(min(means.values()), abs=6e-4)
-        assert means[found[f"{kind}_name"]] == pytest.approx(min(means.values()))
+    first = scoring[0]
+    assert found["model_name"] == first
+    assert float(found["model"]) == pytest.approx(models[first], abs=6e-4)
+    assert float(found["baseline"]) == pytest.approx(min(baselines.values()), abs=6e-4)
+    assert baselines[found["baseline_name"]] == pytest.approx(min(baselines.values()))
+    closest = min(models.values()) < models[first]
+    assert ("Of all models" in sentence) == closest
     partly = {name: rest for name, *rest in PARTLY.findall(sentence)}
     for model, name, count, there, against in BEATEN.findall(sentence):
         assert sentence.startswith("A baseline") or "The baseline" in sentence
@@ -328,7 +352,7 @@ def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, addit
         assert (int(count), name) == (len(some), found["model_name"])
         for told, whose in ((there, "additive"), (against, name)):
             assert float(told) == pytest.approx(np.mean([scores[whose][p] for p in some]), abs=6e-4)
-    difference = min(models.values()) - min(baselines.values())
+    difference = models[first] - min(baselines.values())
     assert float(found["difference"]) == pytest.approx(difference, abs=6e-4)
     if len(shared) > 1:
         assert float(found["lower"]) <= difference + 6e-4

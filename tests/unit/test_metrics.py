@@ -265,7 +265,7 @@ def test_a_prediction_by_the_mean_alone_is_scored_and_keeps_its_status():
     own = table[(table["perturbation"] == "P0") & (table["gene_set"] == TOP)]
     assert own["value"].notna().all()
     assert set(own["status"]) == {MEAN_ONLY}
-    assert set(own["reason"]) == {""}
+    assert set(own["reason"]) == {"why"}
 
 
 def test_undefined_scores_say_why():

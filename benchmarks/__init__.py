@@ -1,0 +1,1 @@
+"""Side-by-side measurements: time and memory against peers, accuracy on real screens."""
