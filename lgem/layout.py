@@ -171,8 +171,12 @@ class Layout:
             Names of models and baselines.
         """
         whole = self.config.of(name)
-        content = {key: _value_at(whole, key) for key in ("datasets", "seed", *settings)}
+        content = {key: _value_at(whole, key) for key in ("seed", *settings)}
         content["models"] = {model: self.model(model) for model in models}
+        # Another dataset matters to a model that takes its embedding from there, and to no count.
+        sources = {name, *(found["perturbations"] for found in content["models"].values())}
+        entries = whole["datasets"].items()
+        content["datasets"] = {key: entry for key, entry in entries if key in sources}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def updates_network(self, name: str) -> bool:

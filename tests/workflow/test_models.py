@@ -50,7 +50,7 @@ TABLES = {
     ),
     "commas": (
         "gene,a\nGENE1,1\n",
-        ["commas.tsv: found 1 rows with 1 columns; expected a name and at least one number"],
+        ["commas.tsv: found a first line without the tab of its kind: 'gene,a'"],
     ),
     "other_genes": (
         "gene\ta\nGENE1\t1\nTP53\t2\nMYC\t3\n",
