@@ -67,4 +67,6 @@ def test_the_page_names_every_screen_and_model(runs, tmp_path):
     for name in accuracy.WORDS.values():
         assert f"### {name}" in text
     for model in accuracy.MODELS:
-        assert text.count(f"| {model['name']} |") == len(accuracy.WORDS)
+        # The published model embeds no combination of the one screen of combinations.
+        tables = len(accuracy.WORDS) - (model["name"] != "lgem")
+        assert text.count(f"| {model['name']} |") == tables

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lgem.config_dataset import Dataset
-from lgem.prediction.folds import folds, training_set
+from lgem.prediction.folds import Experiment, folds, training_set
 from lgem.prediction.metrics import top_genes
 from lgem.prediction.model import fit_predictor
 from lgem.prediction.splits import doubles, leave_one_out
@@ -66,7 +66,7 @@ def errors_of_the_sum(screen, splits):
     assert len(genes) == effects.n_vars
     found = {}
     for fold in folds(splits):
-        training, left_out = training_set(statistics, targets, fold.train, [])
+        training, left_out = training_set(Experiment(statistics, targets, []), fold)
         assert not left_out
         additive = fit_predictor("additive", training, {})
         for name in fold.test:

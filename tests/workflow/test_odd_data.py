@@ -246,8 +246,8 @@ def test_where_no_target_is_measured_the_mean_is_all_there_is_and_the_result_say
     sentence = (odd.folder / "results/unmeasured/headline.txt").read_text("utf-8")
     assert "paper scores 0 of these" in sentence
     assert (
-        "Of 5 perturbations asked for, lgem scores 5, 5 of these by the shrunk mean alone as "
-        "their targets are not measured."
+        "Of 5 perturbations asked for, lgem scores 5, 5 of these by the shrunk mean alone (target "
+        "not measured)."
     ) in sentence
 
 
