@@ -6,7 +6,6 @@ writes docs/benchmarks.md, whoever wins. Run ``snakemake bench`` first: its time
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Hashable, Mapping
@@ -93,7 +92,7 @@ def run(data: Path, folder: Path, scheme: str, names: list[str], cores: int = 2)
         *("--cores", str(cores), *(f"results/{name}/summary.tsv" for name in names)),
         *("--quiet", "all"),
     ]
-    subprocess.run(command, cwd=folder, check=True, env={**os.environ})
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def results(folder: Path, name: str) -> pd.DataFrame:

@@ -217,10 +217,15 @@ class Config(Section):
             return {}
         return {"models": f"a name of its own for every model, not {listing(twice)} twice"}
 
+    @property
+    def transferred(self) -> list[str]:
+        """Datasets whose components embed the perturbations of others."""
+        named = dict.fromkeys(model.perturbation_embedding for model in self.models)
+        return [name for name in named if name in {*self.datasets} - {*PERTURBATION_EMBEDDINGS}]
+
     def of(self, dataset: str) -> dict[str, Any]:
         """Return the config that repeats the run of one dataset, with every default written out."""
-        # Of other datasets only those that embeddings come from.
-        needed = {dataset, *(model.perturbation_embedding for model in self.models)}
+        needed = {dataset, *self.transferred}
         kept = {name: entry for name, entry in self.datasets.items() if name in needed}
         one = self.model_copy(update={"dataset": [dataset], "datasets": kept})
         return one.model_dump(mode="json")

@@ -212,7 +212,7 @@ class Layout:
     def check_files(self) -> None:
         """Raise a ConfigError that lists every missing input file of the datasets to run."""
         problems = []
-        for name in [*self.config.dataset, *self._transferred()]:
+        for name in dict.fromkeys([*self.config.dataset, *self.config.transferred]):
             dataset = self._dataset(name)
             if dataset.pypi is not None:
                 continue
@@ -235,17 +235,6 @@ class Layout:
         ]
         if problems:
             raise ConfigError(problems)
-
-    def _transferred(self) -> list[str]:
-        """Return the further datasets whose components embed perturbations."""
-        named = [model.perturbation_embedding for model in self.config.models]
-        others = dict.fromkeys(named)
-        return [
-            name
-            for name in others
-            if name in self.config.datasets
-            and name not in (*PERTURBATION_EMBEDDINGS, *self.config.dataset)
-        ]
 
     def _embedding_problems(self, model: Model) -> list[str]:
         """Say which embeddings of a model are neither a word, nor a dataset, nor a file."""

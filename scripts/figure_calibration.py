@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lgem.figures.calibration import calibration
 from lgem.figures.style import save
 from lgem.files import read_table
+from lgem.prediction.calibration import FIXED_NEGATIVE, NEGATIVE
 from lgem.provenance import provenance
 from scripts.job import job
 
@@ -16,6 +17,8 @@ with job(snakemake):
     figure, drawn = calibration(
         read_table(snakemake.input.summary),
         read_table(snakemake.input.metrics),
+        negative=NEGATIVE,
+        fixed_negative=FIXED_NEGATIVE,
         level=snakemake.params.interval,
         interval=snakemake.params.interval,
     )

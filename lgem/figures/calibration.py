@@ -32,9 +32,6 @@ METRICS = {
     "pearson_delta_perturbed": "Pearson, from mean",
     "retrieval": "retrieval",
 }
-# What stands at 0: a baseline, or a number where that baseline has no value.
-NEGATIVE = "mean"
-FIXED_NEGATIVE = {"pearson_delta_perturbed": 0.0}
 # What lies outside is drawn at the border: one failed model must not squeeze all others.
 _LOWEST, _HIGHEST = -0.75, 1.25
 
@@ -44,6 +41,8 @@ def calibration(
     summary: pd.DataFrame,
     metrics: pd.DataFrame,
     *,
+    negative: str,
+    fixed_negative: Mapping[str, float],
     level: float = 0.9,
     interval: float = 0.9,
     baselines: Collection[str] = BASELINES,
@@ -62,6 +61,8 @@ def calibration(
         ``top_off_target``.
     metrics
         ``metrics.tsv``, for the reasons of coverage that is missing.
+    negative, fixed_negative
+        The model that stands at 0, and by metric the number that does where it has no value.
     level
         Share that the prediction intervals claim to cover.
     interval
@@ -85,7 +86,7 @@ def calibration(
         table[name] = style.numbers(table[name])
     models = list(dict.fromkeys(table["model"]))
     covered = _coverage(table, style.take(metrics, METRICS_COLUMNS, "table of metrics"))
-    scaled = _calibrated(table)
+    scaled = _calibrated(table, negative, fixed_negative)
     nominal = pd.DataFrame({"mark": ["nominal"], "metric": ["coverage"], "value": [level]})
     drawn = style.drawn_table([covered, nominal, scaled], CALIBRATION_COLUMNS)
     look = looks(models, baselines)
@@ -145,14 +146,16 @@ def _coverage(table: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _calibrated(table: pd.DataFrame) -> pd.DataFrame:
+def _calibrated(
+    table: pd.DataFrame, negative: str, fixed_negative: Mapping[str, float]
+) -> pd.DataFrame:
     """Return the calibrated means over the perturbations that models share, else their own."""
     own = table[(table["gene_set"] == "top") & table["metric"].isin(list(METRICS))]
     which = "shared" if (own["perturbations"] == "shared").any() else "scored"
     own = own[own["perturbations"] == which]
     means = own.set_index(["metric", "model"])["mean"]
     metrics = [name for name in METRICS if (own["metric"] == name).any()]
-    own = own[~own["model"].isin([NEGATIVE, DUPLICATE])]
+    own = own[~own["model"].isin([negative, DUPLICATE])]
     blank = own["calibrated"].isna()
     return own.assign(
         mark=np.where(blank, "note", "calibrated"),
@@ -161,7 +164,7 @@ def _calibrated(table: pd.DataFrame) -> pd.DataFrame:
         upper=np.nan,
         position=own["metric"].map(metrics.index).astype(float),
         negative=[
-            FIXED_NEGATIVE.get(metric, means.get((metric, NEGATIVE), np.nan))
+            fixed_negative.get(metric, means.get((metric, negative), np.nan))
             for metric in own["metric"]
         ],
         positive=[means.get((metric, DUPLICATE), np.nan) for metric in own["metric"]],

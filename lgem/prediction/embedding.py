@@ -41,7 +41,9 @@ def signs_fixed(scores: np.ndarray) -> np.ndarray:
     return scores * np.where(signs == 0, 1.0, signs)
 
 
-def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
+def pca_scores(
+    expression: np.ndarray, dimensions: int, ones: np.ndarray | None = None
+) -> np.ndarray:
     """Return principal-component scores of genes: G (genes × dimensions).
 
     Genes are the observations and samples the variables; every sample is centred over the genes
@@ -52,19 +54,17 @@ def pca_scores(expression: np.ndarray, dimensions: int) -> np.ndarray:
     expression
         Log-expression (genes × samples).
     dimensions
-        Components to keep, at most `most_dimensions`.
+        Components to keep.
+    ones
+        The vector with 1 for every gene, where genes go by other coordinates (rows,).
 
     Notes
     -----
     The gene embedding of Ahlmann-Eltze, Huber & Anders (2025), Nature Methods 22, 1657.
     """
-    return principal_scores(expression - expression.mean(axis=0), dimensions)
-
-
-def most_dimensions(expression: np.ndarray) -> int:
-    """Return how many components a centred matrix (genes × samples) can have."""
-    genes, samples = expression.shape
-    return min(genes - 1, samples)
+    ones = np.ones(len(expression)) if ones is None else ones
+    centred = expression - np.outer(ones, ones @ expression) / (ones @ ones)
+    return principal_scores(centred, dimensions)
 
 
 def choose_dimensions(asked: int | None, most: int, preferred: int, columns: str) -> int:
@@ -134,9 +134,7 @@ class GeneEmbedding:
             profiles = np.column_stack(
                 [columns.control[:, None] + columns.effects, columns.control]
             )
-            ones = columns.ones
-            centred = profiles - np.outer(ones, ones @ profiles) / (ones @ ones)
-            return principal_scores(centred, dimensions)
+            return pca_scores(profiles, dimensions, columns.ones)
         assert self.values is not None
         return columns.coordinates(self.values[:, :dimensions] if self.nested else self.values)
 

@@ -81,11 +81,8 @@ class Experiment:
 
     def _where(self, context: str, *, held_out: bool) -> GroupStatistics:
         assert self.context is not None  # config asks for the column where contexts are held out
-        groups, known = self.statistics.groups, self.statistics
-        rows = (groups[self.context].astype(str) == context).to_numpy() == held_out
-        return GroupStatistics(
-            groups[rows].reset_index(drop=True), known.mean[rows], known.variance[rows]
-        )
+        level = self.statistics.groups[self.context].astype(str)
+        return self.statistics.at((level == context).to_numpy() == held_out)
 
 
 def folds(splits: pd.DataFrame) -> Iterator[Fold]:
@@ -254,8 +251,11 @@ def predictions_data(
     control = effects.var["control"].to_numpy()
     entries, methods, parts = [], [], []
     layers: dict[str, list[np.ndarray]] = {name: [] for name in LAYERS}
+    by_context: dict[str, Observed] = {}
     for fold, predictor, trained in fitted:
-        observed = Observed.of(experiment, effects, fold.context)
+        if fold.context not in by_context:
+            by_context[fold.context] = Observed.of(experiment, effects, fold.context)
+        observed = by_context[fold.context]
         methods.append(predictor.interval(level))
         parts.append(predictor.described().get("parts", ""))
         for name in fold.test:

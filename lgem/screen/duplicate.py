@@ -28,10 +28,9 @@ def half_statistics(pseudobulk: anndata.AnnData, half: int) -> GroupStatistics:
     """
     whole = group_statistics(pseudobulk)
     size = whole.groups[f"n_half_{half}"].to_numpy()
-    there = size > 0
-    groups = whole.groups.assign(n_cells=size)[there].reset_index(drop=True)
     mean = np.asarray(pseudobulk.layers[f"half_{half}"])
-    return GroupStatistics(groups, mean[there], whole.variance[there])
+    halved = GroupStatistics(whole.groups.assign(n_cells=size), mean, whole.variance)
+    return halved.at(size > 0)
 
 
 def effects_of_half(

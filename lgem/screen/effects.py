@@ -33,10 +33,12 @@ class GroupStatistics:
 
     def only(self, perturbations: Sequence[str]) -> GroupStatistics:
         """Return the groups of control and of the named perturbations."""
-        wanted = self.groups["perturbation"].isin([CONTROL, *perturbations]).to_numpy()
-        return GroupStatistics(
-            self.groups[wanted].reset_index(drop=True), self.mean[wanted], self.variance[wanted]
-        )
+        return self.at(self.groups["perturbation"].isin([CONTROL, *perturbations]).to_numpy())
+
+    def at(self, rows: np.ndarray) -> GroupStatistics:
+        """Return some of the groups, chosen by a mask or by their numbers."""
+        groups = self.groups.iloc[np.arange(len(self.groups))[rows]].reset_index(drop=True)
+        return GroupStatistics(groups, self.mean[rows], self.variance[rows])
 
     def pooled_mean(self, perturbation: str) -> np.ndarray:
         """Return the mean over all cells of a perturbation (genes,)."""
@@ -161,10 +163,7 @@ def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupSt
         if not alone.any():
             break
         groups = groups[~alone]
-    rows = groups.index.to_numpy()
-    return GroupStatistics(
-        groups.reset_index(drop=True), statistics.mean[rows], statistics.variance[rows]
-    )
+    return statistics.at(groups.index.to_numpy())
 
 
 def _design(

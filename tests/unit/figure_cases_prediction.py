@@ -8,6 +8,7 @@ from figure_cases import CONSTANT, NOTHING, UNMEASURED, blank, pairs
 
 from lgem.figures import calibration, doubles, gene_counts, swaps, truth
 from lgem.figures.prediction import METRICS_COLUMNS
+from lgem.prediction.calibration import FIXED_NEGATIVE, NEGATIVE
 from lgem.prediction.summary import COMPARISON_COLUMNS, SUMMARY_COLUMNS
 
 TWELVE = [
@@ -120,9 +121,15 @@ def uncovered(models):
     return pd.DataFrame(rows, columns=METRICS_COLUMNS)
 
 
+def drawn_calibration(summary, metrics):
+    return calibration.calibration(
+        summary, metrics, negative=NEGATIVE, fixed_negative=FIXED_NEGATIVE
+    )
+
+
 def calibrated(models, no_interval=(), **kwargs):
     summary = summarised(models, no_interval=no_interval, **kwargs)
-    return calibration.calibration(summary, uncovered(no_interval))
+    return drawn_calibration(summary, uncovered(no_interval))
 
 
 def true_pairs(perturbations, genes):
@@ -186,11 +193,11 @@ CASES = {
     "calibration no duplicate": lambda: calibrated(
         TWELVE[:8], why="no technical duplicate: halves of fewer than 5 cells, everywhere"
     ),
-    "calibration no coverage": lambda: calibration.calibration(
+    "calibration no coverage": lambda: drawn_calibration(
         summarised(TWELVE[:3]).query("metric != 'coverage'"), NOTHING
     ),
     "calibration only mean": lambda: calibrated(["mean"]),
-    "calibration empty": lambda: calibration.calibration(NOTHING, NOTHING),
+    "calibration empty": lambda: drawn_calibration(NOTHING, NOTHING),
     "truth": lambda: against_truth(true_pairs(10, 100), curves("before", "after")),
     "truth thinned": lambda: against_truth(
         true_pairs(60, 300), curves("before", "after", n=3000), unit="log units of the input"

@@ -14,6 +14,7 @@ from figure_cases_prediction import (
     calibrated,
     combined,
     compared,
+    drawn_calibration,
     scored,
     splits_of,
     summarised,
@@ -21,7 +22,7 @@ from figure_cases_prediction import (
 from matplotlib.collections import PathCollection
 
 from lgem.errors import InputError
-from lgem.figures import calibration, doubles, gene_counts, style, swaps, truth
+from lgem.figures import doubles, gene_counts, style, swaps, truth
 from lgem.figures.looks import looks
 from lgem.figures.prediction import kind_of
 from lgem.files import read_table, write_table
@@ -194,7 +195,7 @@ def test_a_mean_far_from_both_controls_is_an_arrow_at_the_border(drawn):
 def test_a_model_that_scores_fewer_perturbations_says_so_in_the_legend():
     summary = summarised(["lgem", "additive"])
     summary.loc[summary["model"] == "additive", "n"] = 8
-    figure, _ = calibration.calibration(summary, NOTHING)
+    figure, _ = drawn_calibration(summary, NOTHING)
     assert "additive (8 of 20)" in said(drawn_texts(figure))
 
 
