@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from benchmarks import batches
+
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = {"perturbation": "perturbation", "control": "control"}
 TOTAL = {"size_factor": "total_counts_all_genes"}
@@ -175,6 +177,8 @@ def page(folder: Path, bench: Path) -> str:
             lines += ["", f"### {WORDS[name]}", ""]
             lines += [(where / "results" / name / "headline.txt").read_text("utf-8").strip(), ""]
             lines += _table(results(where, name))
+    if (folder / "batches").exists():
+        lines += batches.section(batches.compared(folder / "batches"))
     if bench.exists():
         lines += ["", "## Speed", ""]
         lines += [
@@ -192,6 +196,8 @@ def main(data: Path, folder: Path) -> None:
     """Run all screens and write the page."""
     for scheme, names in SCHEMES.items():
         run(data, folder / scheme, scheme, names)
+    for seed in batches.SEEDS:
+        batches.run(folder / "batches", seed)
     text = page(folder, ROOT / "results" / "bench.tsv")
     (ROOT / "docs" / "benchmarks.md").write_text(text, "utf-8")
 

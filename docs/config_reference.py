@@ -22,6 +22,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("models[]", config.Model),
     ("evaluation", config.Evaluation),
     ("screen", config.Screen),
+    ("mixed_forms", config.MixedForms),
     ("network", config.Network),
 ]
 

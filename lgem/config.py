@@ -36,7 +36,7 @@ PUBLISHED = {
     "gene_embedding": "pca_expression",
     "perturbation_embedding": "target",
 }
-GENE_EMBEDDINGS = ("pca", "pca_expression", "random", "identity")
+GENE_EMBEDDINGS = ("pca", "pca_unadjusted", "pca_expression", "lmf", "random", "identity")
 PERTURBATION_EMBEDDINGS = ("target", "pca", "random")
 
 
@@ -102,8 +102,9 @@ class Model(Section):
     )
     gene_embedding: str = Field(
         "pca",
-        description="pca (of the training effects), pca_expression (of the training profiles), "
-        "random, identity, or a table: gene, numbers",
+        description="pca (of the training effects), pca_unadjusted (of the same without batch "
+        "adjustment), pca_expression (of the training profiles), lmf (linear mixed forms of "
+        "the training samples), random, identity, or a table: gene, numbers",
     )
     perturbation_embedding: str = Field(
         "target",
@@ -171,6 +172,30 @@ class Screen(Section):
     )
 
 
+class MixedForms(Section):
+    """Linear mixed forms: profiles of groups of cells by perturbation and batch."""
+
+    dimensions: Count = Field(10, description="codes; fewer where the samples have fewer")
+    penalty: Positive = Field(
+        0.01, description="on codes and loadings, blocks scaled to mean square length 1 per sample"
+    )
+    codes: Literal["free", "constrained"] = Field(
+        "free",
+        description="free: shared codes of profiles, perturbations and batches; constrained: a "
+        "mixed model, codes linear in perturbation and batch. Of gene_embedding lmf",
+    )
+    schedule: Literal["accelerated", "monotone", "cyclic"] = Field(
+        "accelerated",
+        description="of the free form: exact steps, accelerated or not, or the printed order, for "
+        "comparison",
+    )
+    sweeps: Count = Field(2000, description="at most")
+    tolerance: Positive = Field(
+        1e-6, description="settled where a sweep lowers the objective by less than this share"
+    )
+    starts: Count = Field(5, description="starts that the spread of the free form is read from")
+
+
 class Network(Section):
     """The Gaussian graphical model and its updates."""
 
@@ -204,6 +229,7 @@ class Config(Section):
     )
     evaluation: Evaluation = Evaluation()
     screen: Screen = Screen()
+    mixed_forms: MixedForms = MixedForms()
     network: Network = Network()
 
     @classmethod

@@ -71,6 +71,11 @@ class Simulation(Section):
     cells_per_perturbation: Count = Field(100, description="mean number of cells of each")
     batches: Count = Field(3, description="batches, each with shifts of its own")
     batch_shift: NotNegative = Field(0.2, description="standard deviation of a batch's shifts")
+    batch_imbalance: NotNegative = Field(
+        0.0,
+        description="unevenness of a perturbation's cells over batches: shares from "
+        "Dirichlet(1 / it); 0: even",
+    )
     depth: Positive = Field(6000.0, description="mean counts per cell")
     depth_spread: NotNegative = Field(0.35, description="standard deviation of log library size")
     dispersion: Positive = Field(0.05, description="negative-binomial φ: variance = mean + φ mean²")

@@ -25,7 +25,7 @@ from lgem.errors import InputError, listing, nearest
 
 PERTURBED_FIGURES = (
     *("on_target", "held_out_error", "error_by_genes", "embedding_swaps", "doubles"),
-    *("observed_against_predicted", "calibration"),
+    *("observed_against_predicted", "calibration", "mixed_forms"),
 )
 
 
@@ -108,6 +108,11 @@ class Layout:
         """Names of all models, of the baselines, and of the controls."""
         return [*(model.name for model in self.config.models), *self.baselines, *CONTROLS]
 
+    @property
+    def linear_models(self) -> list[str]:
+        """Names of the models and controls that solve for weights of their own."""
+        return [*(model.name for model in self.config.models), *CONTROLS]
+
     def model(self, name: str) -> dict[str, Any]:
         """Return the kind of a model, baseline or control, and the settings of its fit.
 
@@ -130,7 +135,7 @@ class Layout:
         genes, perturbations = model.gene_embedding, model.perturbation_embedding
         own = perturbations in PERTURBATION_EMBEDDINGS
         source = "dataset" if perturbations in self.config.datasets else "file"
-        settings = {
+        settings: dict[str, Any] = {
             "gene_embedding": genes if genes in GENE_EMBEDDINGS else "file",
             "perturbation_embedding": perturbations if own else source,
             "solver": model.solver,
@@ -141,12 +146,19 @@ class Layout:
             "on_target": model.on_target,
             "seed": self.config.seed,
         }
+        if genes == "lmf":
+            settings["mixed_forms"] = self.form_settings
         return _described(
             "linear",
             settings,
             None if genes in GENE_EMBEDDINGS else genes,
             None if own else perturbations,
         )
+
+    @property
+    def form_settings(self) -> dict[str, Any]:
+        """Return the settings of a fit of mixed forms."""
+        return self.config.mixed_forms.model_dump(mode="json", exclude={"starts"})
 
     def embedding_files(self, name: str) -> dict[str, str]:
         """Return the files that the embeddings of a model are read from, by what they embed."""
@@ -191,13 +203,15 @@ class Layout:
             "partial_correlations",
             "largest_changes",
             *(["network_scores"] if self.reference_network(name) else []),
+            "linear_systems",
         ]
 
     def results(self, name: str) -> list[str]:
         """Return the tables of a dataset that its report shows."""
         perturbed = [
-            *("qc.tsv", "qc.json", "design.tsv", "splits.tsv", "metrics.tsv", "summary.tsv"),
-            *("comparisons.tsv", "headline.txt", "screen.tsv"),
+            *("qc.tsv", "qc.json", "differential_expression.tsv", "splits.tsv", "metrics.tsv"),
+            *("summary.tsv", "comparisons.tsv", "headline.txt", "screen.tsv"),
+            *("mixed_forms/variance.tsv", "mixed_forms/codes.tsv"),
         ]
         network = [
             *("strongest.tsv", "updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"),
@@ -206,6 +220,7 @@ class Layout:
             network += ["scores.tsv", "headline.txt"]
         return [
             *(perturbed if self.is_perturbed(name) else []),
+            "design.tsv",
             *(f"network/{file}" for file in network),
         ]
 

@@ -1,15 +1,21 @@
-"""Estimate the effect of every perturbation on log-expression."""
+"""Estimate the effect of every perturbation on log-expression, and test every gene for it."""
 
 from typing import TYPE_CHECKING
 
 import anndata
-import pandas as pd
 
-from lgem.files import read_table, write_h5ad, write_table
+from lgem.files import read_table, write_h5ad, write_json, write_table
 from lgem.provenance import provenance
-from lgem.screen.effects import design_report, design_row, effects_of_screen
-from lgem.screen.io import effects_data, group_statistics
+from lgem.screen.differential import (
+    differential_expression,
+    strongest_genes,
+    write_differential,
+)
+from lgem.screen.effects import effects_of_screen, effects_system, explain_effects
+from lgem.screen.io import effects_data, group_statistics, symbols_of
+from lgem.screen.labels import TargetIndex
 from lgem.screen.qc import LEFT_OUT
+from lgem.systems import systems_content
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -19,15 +25,27 @@ with job(snakemake) as log:
     pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
     qc = read_table(snakemake.input.qc)
     screen = snakemake.params.screen
-    statistics = group_statistics(pseudobulk)
+    unit = "cells" if screen["kind"] == "cells" else "profiles"
     kept = qc.loc[qc["status"] != LEFT_OUT, "perturbation"].astype(str)
+    statistics = group_statistics(pseudobulk)
+    control = statistics.control
+    statistics = statistics.only(list(kept))
     effects, factors = effects_of_screen(
-        statistics.only(list(kept)),
-        ["batch", *screen["covariates"]],
-        snakemake.params.adjust_batch,
+        statistics, ["batch", *screen["covariates"]], snakemake.params.adjust_batch, unit
     )
-    data = effects_data(effects, qc, pseudobulk.var, statistics.control)
+    explanation = explain_effects(statistics, factors, unit)
+    system = effects_system(effects, factors, explanation)
+    origin = provenance(**snakemake.params.origin)
+    data = effects_data(effects, qc, pseudobulk.var, control)
     data.uns["factors"] = factors
-    write_h5ad(data, snakemake.output.effects, provenance(**snakemake.params.origin))
-    write_table(pd.DataFrame([design_row(effects, factors)]), snakemake.output.design)
-    log.info("%s", design_report(effects, factors))
+    targets = TargetIndex(list(map(str, data.var_names)), symbols_of(data.var))
+    write_h5ad(data, snakemake.output.effects, origin)
+    write_differential(
+        differential_expression(effects, data.var), snakemake.output.differential, origin
+    )
+    strongest = strongest_genes(differential_expression(effects, data.var), targets)
+    write_table(strongest, snakemake.output.strongest)
+    write_json(systems_content([system]), snakemake.output.systems)
+    log.info("%s", system.explanation)
+    for alias in explanation.aliases[:10]:  # a key that is not the batch's may make thousands
+        log.info("%s; to mend it: %s", alias.sentence, alias.remedy)

@@ -10,8 +10,10 @@ from lgem.files import read_table, write_arrays, write_json
 from lgem.prediction.folds import Experiment, fold_name, folds, training_set
 from lgem.prediction.given import read_given
 from lgem.prediction.model import fit_predictor
+from lgem.prediction.systems_met import over_folds, systems_of
 from lgem.provenance import provenance
 from lgem.screen.entry import cell_rules
+from lgem.systems import systems_content
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ with job(snakemake) as log:
     genes, perturbations = snakemake.input.genes, snakemake.input.perturbations
     source = model["settings"].get("perturbation_embedding", "")
     given = read_given(genes, perturbations, source, effects, cell_rules(screen).labels)
+    systems = []
     for fold in folds(read_table(snakemake.input.splits)):
         training, dropped = training_set(experiment, fold)
         with about(f"models: {snakemake.wildcards.model}"):
@@ -38,3 +41,5 @@ with job(snakemake) as log:
         log.info("%s: %s", fold_name(fold), predictor.in_words())
         for name, reason in dropped.items():
             log.info("%s: %s is not in training: %s", fold_name(fold), name, reason)
+        systems += systems_of(snakemake.wildcards.model, predictor, training, model["settings"])
+    write_json(systems_content(over_folds(systems)), Path(snakemake.output[0]) / "systems.json")

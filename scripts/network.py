@@ -7,15 +7,16 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.files import write_arrays, write_table
+from lgem.files import write_arrays, write_json, write_table
 from lgem.network import edges as tables
 from lgem.network.covariance import ledoit_wolf, standardise
-from lgem.network.precision import condition_number, partial_correlations
+from lgem.network.precision import condition_number, covariance_systems, partial_correlations
 from lgem.network.updates import DensePrecision, UpdateRecord, response_loadings
 from lgem.prediction.evaluation import mean_responses
 from lgem.prediction.training import PREDICTED
 from lgem.provenance import provenance
 from lgem.screen.io import network_expression
+from lgem.systems import systems_content
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -72,4 +73,6 @@ with job(snakemake) as log:
     shrunk = pd.DataFrame([{"metric": "shrinkage", "before": shrinkage, "after": shrinkage}])
     write_table(pd.concat([statistics, shrunk]), out.statistics)
     write_table(changes, out.changes)
+    systems = covariance_systems(panel.values, shrinkage, first, theta.precision)
+    write_json(systems_content(systems), out.systems)
     write_table(tables.partial_correlation_histogram(before, after, bins=100), out.histogram)

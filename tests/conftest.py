@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+# As in the workflow's jobs; threads of several tests at once would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import linalg
 from scipy.linalg import lapack
 
 from lgem.errors import InputError
+from lgem.systems import System, diagnose, diagnose_spectrum
 
 
 def precision_matrix(covariance: np.ndarray) -> np.ndarray:
@@ -59,6 +61,38 @@ def partial_correlations(precision: np.ndarray) -> np.ndarray:
     correlations = -precision / np.outer(root, root)
     np.fill_diagonal(correlations, 1.0)
     return correlations
+
+
+def covariance_systems(
+    values: np.ndarray, shrinkage: float, before: np.ndarray, after: np.ndarray
+) -> list[System]:
+    """Return the linear systems behind the network: Σ Θ = I before and after the updates.
+
+    Parameters
+    ----------
+    values : (cells, genes)
+        Standardised expression.
+    shrinkage
+        Of the covariance.
+    before, after : (genes, genes)
+        The precision before and after the updates.
+    """
+    cells, genes = values.shape
+    sample = diagnose(linalg.qr(values, mode="r")[0] if cells > genes else values)
+    alone = "" if sample.full_column_rank else ": it has no inverse of its own"
+    conditions = [
+        diagnose_spectrum(np.linalg.eigvalsh(precision), precision.shape)
+        for precision in (before, after)
+    ]
+    made = (
+        f"covariance of {genes} genes over {cells} cells, of rank {sample.rank}{alone}; "
+        f"shrinkage {shrinkage:.3g} brings its condition number from "
+        f"{sample.condition**2:.3g} to {conditions[0].condition:.3g}"
+    )
+    return [
+        System.of("covariance", conditions[0], made),
+        System.of("covariance: updated", conditions[1], "the same after the updates"),
+    ]
 
 
 def condition_number(precision: np.ndarray) -> float:

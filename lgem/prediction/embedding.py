@@ -8,37 +8,21 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import linalg
 
 from lgem.errors import InputError, listing
+from lgem.prediction.codes import FormSettings, gene_scores
+from lgem.prediction.components import principal_scores
 from lgem.prediction.space import Columns
 from lgem.screen.labels import Target, genes_of
-from lgem.systems import numerical_rank
 
 # What `dimensions: auto` of the published model means, and how many are ever tried or drawn.
 PUBLISHED_DIMENSIONS, MOST_DIMENSIONS = 10, 50
-PCA, PCA_EXPRESSION, RANDOM, IDENTITY, FILE = "pca", "pca_expression", "random", "identity", "file"
+PCA, PCA_UNADJUSTED, PCA_EXPRESSION = "pca", "pca_unadjusted", "pca_expression"
+LMF = "lmf"
+# Made from the samples behind the effects.
+OF_SAMPLES = (PCA_UNADJUSTED, LMF)
+RANDOM, IDENTITY, FILE = "random", "identity", "file"
 TARGET, DATASET = "target", "dataset"
-
-
-def principal_scores(X: np.ndarray, dimensions: int) -> np.ndarray:
-    """Return the scores U S of the leading components of X (rows × columns), as it is.
-
-    The sign of each component is fixed: its entry of largest magnitude is positive. Components
-    beyond the rank are zeros.
-    """
-    U, s, _ = linalg.svd(X, full_matrices=False)
-    # Rounding noise in place of these zeros would pass for signal among the few rows of targets.
-    s[numerical_rank(s, X.shape) :] = 0
-    return signs_fixed(U[:, :dimensions] * s[:dimensions])
-
-
-def signs_fixed(scores: np.ndarray) -> np.ndarray:
-    """Return scores (rows × components), the largest entry of every component positive."""
-    if not scores.size:
-        return scores
-    signs = np.sign(scores[np.abs(scores).argmax(axis=0), np.arange(scores.shape[1])])
-    return scores * np.where(signs == 0, 1.0, signs)
 
 
 def pca_scores(
@@ -101,23 +85,28 @@ class GeneEmbedding:
     ----------
     source
         ``pca``: components of the training effects, as they are, since no effect is the origin;
-        ``pca_expression``: of the log-expression of all training profiles and control, as
-        published; ``random``: normal numbers; ``identity``: every gene for itself; ``file``: a
+        ``pca_unadjusted``: of effects that are not adjusted for batch; ``pca_expression``: of the
+        log-expression of all training profiles and control, as
+        published; ``lmf``: loadings of the linear mixed forms of the training samples; ``random``:
+        normal numbers; ``identity``: every gene for itself; ``file``: a
         table.
     values
         The embedding (genes × d) for ``random`` and ``file``.
     unknown
         Rows of the genes that a table lacks.
+    forms
+        Settings of the mixed forms for ``lmf``.
     """
 
     source: str
     values: np.ndarray | None = None
     unknown: frozenset[int] = frozenset()
+    forms: FormSettings | None = None
 
     @property
     def nested(self) -> bool:
         """Whether fewer dimensions are the first ones of more."""
-        return self.source in (PCA, PCA_EXPRESSION, RANDOM)
+        return self.source in (PCA, PCA_UNADJUSTED, PCA_EXPRESSION, LMF, RANDOM)
 
     def first(self, dimensions: int) -> GeneEmbedding:
         """Return the first columns of a table alone; what is not a table stays as it is."""
@@ -130,20 +119,31 @@ class GeneEmbedding:
         """Return the embedding of the genes in the space of the columns (r × d)."""
         if self.source == PCA:
             return principal_scores(columns.effects, dimensions)
+        if self.source == PCA_UNADJUSTED:
+            assert columns.samples is not None
+            return principal_scores(columns.samples.pooled(columns.perturbations), dimensions)
         if self.source == PCA_EXPRESSION:
             profiles = np.column_stack(
                 [columns.control[:, None] + columns.effects, columns.control]
             )
             return pca_scores(profiles, dimensions, columns.ones)
+        if self.source == LMF:
+            assert columns.samples is not None
+            assert self.forms is not None
+            scores = gene_scores(columns.samples, self.forms, columns.basis)[:, :dimensions]
+            return np.pad(scores, ((0, 0), (0, dimensions - scores.shape[1])))
         assert self.values is not None
         return columns.coordinates(self.values[:, :dimensions] if self.nested else self.values)
 
     def most(self, columns: Columns, genes: int) -> int:
         """Return how many dimensions it can have."""
-        if self.source == PCA:
+        if self.source in (PCA, PCA_UNADJUSTED):
             return min(genes, len(columns.perturbations))
         if self.source == PCA_EXPRESSION:
             return min(genes - 1, len(columns.perturbations) + 1)
+        if self.source == LMF:
+            assert self.forms is not None
+            return min(genes, len(columns.perturbations), self.forms.dimensions)
         return genes if self.values is None else self.values.shape[1]
 
 

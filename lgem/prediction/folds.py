@@ -12,6 +12,7 @@ import pandas as pd
 
 from lgem.errors import InputError, listing
 from lgem.prediction.model import Fitted
+from lgem.prediction.samples import Samples
 from lgem.prediction.splits import TEST, TRAIN
 from lgem.prediction.training import Training
 from lgem.screen.effects import GroupStatistics, adjustable, estimate_effects, not_estimable
@@ -51,6 +52,9 @@ class Experiment:
         Columns of the groups to adjust for.
     context
         The column with the cell line or condition, where there is one.
+    strata
+        Columns of the groups that mixed forms take for random effects: batch and covariates,
+        whether effects are adjusted for them or not.
     from_no_expression
         Whether the scale of expression starts at no expression (cells), so that a target's own
         change can only be a share of its expression.
@@ -61,6 +65,7 @@ class Experiment:
     factors: Sequence[str]
     context: str | None = None
     from_no_expression: bool = True
+    strata: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -69,7 +74,8 @@ class Experiment:
         """Return the experiment of a pseudobulk file; `screen` is the dataset's entry in config."""
         index = TargetIndex(list(map(str, pseudobulk.var_names)), symbols_of(pseudobulk.var))
         statistics = group_statistics(pseudobulk)
-        return cls(statistics, index, factors, screen["context"], screen["kind"] == "cells")
+        strata = ["batch", *screen["covariates"]]
+        return cls(statistics, index, factors, screen["context"], screen["kind"] == "cells", strata)
 
     def outside(self, context: str) -> GroupStatistics:
         """Return the groups of the other contexts; all where no context is held out."""
@@ -158,6 +164,7 @@ def training_set(experiment: Experiment, fold: Fold) -> tuple[Training, dict[str
             "any more",
             "fewer perturbations held out at a time, or adjust_batch: false",
         ) from None
+    statistics = statistics.only(effects.perturbations)
     control = statistics.control
     scales = [control]
     if not experiment.from_no_expression:
@@ -170,6 +177,8 @@ def training_set(experiment: Experiment, fold: Fold) -> tuple[Training, dict[str
         targets=[experiment.targets.find(name) for name in effects.perturbations],
         own_scales=scales,
         se=effects.se.T,
+        samples=Samples.of(statistics, adjustable(statistics.groups, experiment.strata)),
+        design=effects.diagnosis_of_cells,
     )
     return training, effects.left_out
 

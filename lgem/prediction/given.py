@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError, counted, listing, nearest
+from lgem.prediction.components import principal_scores
 from lgem.prediction.embedding import (
     DATASET,
     FILE,
     MOST_DIMENSIONS,
     GeneEmbedding,
     PerturbationEmbedding,
-    principal_scores,
 )
 from lgem.screen.io import ESTIMATED, symbols_of
 from lgem.screen.labels import CONTROL, SEPARATOR, LabelRules, Target

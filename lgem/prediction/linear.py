@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lgem.prediction.embedding import (
     IDENTITY,
+    OF_SAMPLES,
     PCA,
     PCA_EXPRESSION,
     GeneEmbedding,
@@ -155,7 +156,9 @@ def _direct(solver: str) -> str:
 
 def space_of(columns: Columns, specification: Specification) -> Columns:
     """Return the columns in the smallest space that the model can be fitted in."""
-    others = []
+    if specification.genes.source not in OF_SAMPLES:
+        columns = replace(columns, samples=None)  # nothing else looks at single samples
+    others = [] if columns.samples is None else [columns.samples.profiles]
     if specification.genes.source == PCA_EXPRESSION:
         others = [columns.control[:, None], columns.ones[:, None]]
     elif specification.genes.values is not None:

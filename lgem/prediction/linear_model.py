@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from lgem.prediction.codes import FormSettings
 from lgem.prediction.embedding import (
     DATASET,
+    LMF,
     MOST_DIMENSIONS,
     PCA,
     PUBLISHED_DIMENSIONS,
@@ -57,6 +60,8 @@ class Settings:
         `Specification`; what cannot be embedded has no prediction.
     seed
         Of random embeddings.
+    mixed_forms
+        Settings of `FormSettings`, for the gene embedding ``lmf``.
     """
 
     gene_embedding: str = PCA
@@ -67,6 +72,7 @@ class Settings:
     mean_weight: float | None = None
     published: bool = False
     seed: int = 0
+    mixed_forms: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -282,6 +288,8 @@ def _specification(
     if genes is None and settings.gene_embedding == RANDOM:
         most = max(settings.dimensions or 0, MOST_DIMENSIONS)
         genes = random_genes(len(training.control), most, settings.seed)
+    if genes is None and settings.gene_embedding == LMF:
+        genes = GeneEmbedding(LMF, forms=FormSettings(**settings.mixed_forms or {}))
     genes = genes or GeneEmbedding(settings.gene_embedding)
     if perturbations is None:
         source = settings.perturbation_embedding

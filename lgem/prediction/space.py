@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg
 
+from lgem.prediction.samples import Samples
 from lgem.prediction.training import Training
 from lgem.screen.labels import Target
 
@@ -34,6 +35,8 @@ class Columns:
         U (genes × r), orthonormal columns, or None in gene space.
     perturbations, targets
         What the columns are.
+    samples
+        The groups of cells behind the columns, with control, where they are known.
     """
 
     effects: np.ndarray
@@ -42,13 +45,14 @@ class Columns:
     basis: np.ndarray | None
     perturbations: Sequence[str]
     targets: Sequence[Target]
+    samples: Samples | None = None
 
     @classmethod
     def of(cls, training: Training) -> Columns:
         """Return the columns of a training set in gene space."""
         ones = np.ones(len(training.control))
         names, targets = training.perturbations, training.targets
-        return cls(training.effects, training.control, ones, None, names, targets)
+        return cls(training.effects, training.control, ones, None, names, targets, training.samples)
 
     def compressed(self, *others: np.ndarray) -> Columns:
         """Return the same in coordinates of the span of effects and further vectors (genes × k).
@@ -59,8 +63,12 @@ class Columns:
         if self.basis is not None or spanning.shape[1] >= spanning.shape[0]:
             return self
         U = linalg.qr(spanning, mode="economic")[0]
+        samples = self.samples
+        if samples is not None:
+            samples = replace(samples, profiles=U.T @ samples.profiles)
         return replace(
             self,
+            samples=samples,
             effects=U.T @ self.effects,
             control=U.T @ self.control,
             ones=U.T @ self.ones,
@@ -69,10 +77,12 @@ class Columns:
 
     def only(self, columns: Sequence[int]) -> Columns:
         """Return the named columns alone."""
+        names = [self.perturbations[k] for k in columns]
         return replace(
             self,
+            samples=None if self.samples is None else self.samples.only(names),
             effects=self.effects[:, columns],
-            perturbations=[self.perturbations[k] for k in columns],
+            perturbations=names,
             targets=[self.targets[k] for k in columns],
         )
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lgem.prediction.samples import Samples
 from lgem.screen.labels import Target, genes_of
+from lgem.systems import Diagnosis
 
 PREDICTED, MEAN_ONLY = "predicted", "mean_only"
 NOT_EMBEDDABLE, NOT_APPLICABLE = "not_embeddable", "not_applicable"
@@ -46,6 +48,10 @@ class Training:
         expression, 1 too. The expression in control alone where not given.
     se
         Standard errors of `effects`, where known.
+    samples
+        The groups of cells behind `effects`, for mixed forms.
+    design
+        What was found of the linear system behind `effects`.
     """
 
     effects: np.ndarray
@@ -54,6 +60,8 @@ class Training:
     targets: Sequence[Target]
     own_scales: Sequence[np.ndarray] = ()
     se: np.ndarray | None = None
+    samples: Samples | None = None
+    design: Diagnosis | None = None
 
     def masked(self) -> Training:
         """Return the same with every perturbation's own entries at 0.
@@ -62,9 +70,13 @@ class Training:
         otherwise dominate embeddings and weights.
         """
         effects = self.effects.copy()
-        for column, target in enumerate(self.targets):
-            effects[list(target.rows or ()), column] = 0.0
-        return replace(self, effects=effects)
+        own = [list(target.rows or ()) for target in self.targets]
+        for column, rows in enumerate(own):
+            effects[rows, column] = 0.0
+        samples = self.samples
+        if samples is not None:
+            samples = samples.masked(dict(zip(self.perturbations, own, strict=True)))
+        return replace(self, effects=effects, samples=samples)
 
 
 def without_genes_of(

@@ -8,15 +8,19 @@ and RSS = Σ (n−1) v + Σ n (ȳ−ŷ)² the residuals, of least squares on the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy import linalg, stats
 
+from lgem.designs import Design, Explanation, explain, treatment_design
 from lgem.errors import InputError, listing
 from lgem.screen.labels import CONTROL
-from lgem.systems import Diagnosis, diagnose, estimable
+from lgem.systems import Diagnosis, System, diagnose, estimable
+
+# Of the largest mean of a gene; what arithmetic leaves is some 1e-15, what cells do far more.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,41 @@ class Effects:
     diagnosis: Diagnosis
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def q_values(self) -> np.ndarray:
-        """Return Benjamini–Hochberg q-values over the genes of each perturbation.
+    def t_values(self) -> np.ndarray:
+        """Return effects over their standard errors, 0 where a gene does not vary."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            t = self.effect / self.se
+        return np.where(self.se == 0, 0.0, t)
 
-        Two-sided t-tests; 1 where a gene does not vary, missing where there are no degrees of
-        freedom.
+    def p_values(self) -> np.ndarray:
+        """Return the p-values of two-sided t-tests of no effect.
+
+        1 where a gene does not vary, missing where there are no degrees of freedom.
         """
         if self.degrees_of_freedom < 1:
             return np.full_like(self.effect, np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            t = np.abs(self.effect / self.se)
-        p = 2 * stats.t.sf(np.where(self.se > 0, t, 0.0), self.degrees_of_freedom)
-        return stats.false_discovery_control(p, axis=1)
+        return 2 * stats.t.sf(np.abs(self.t_values()), self.degrees_of_freedom)
+
+    def q_values(self) -> np.ndarray:
+        """Return Benjamini–Hochberg q-values over the genes of each perturbation."""
+        p = self.p_values()
+        # Either all p-values are known or none is.
+        return p if self.degrees_of_freedom < 1 else stats.false_discovery_control(p, axis=1)
+
+    @property
+    def diagnosis_of_cells(self) -> Diagnosis:
+        """The diagnosis with a row for every cell instead of every group of them."""
+        return replace(self.diagnosis, rows=self.degrees_of_freedom + self.diagnosis.rank)
+
+    def of(self, row: int) -> Effects:
+        """Return the effects of a single perturbation, by number."""
+        at = slice(row, row + 1)
+        return replace(
+            self,
+            perturbations=self.perturbations[at],
+            effect=self.effect[at],
+            se=self.se[at],
+        )
 
 
 def adjustable(groups: pd.DataFrame, factors: Sequence[str]) -> list[str]:
@@ -86,7 +113,11 @@ def adjustable(groups: pd.DataFrame, factors: Sequence[str]) -> list[str]:
 
 
 def estimate_effects(
-    statistics: GroupStatistics, factors: Sequence[str], *, stop: bool = False
+    statistics: GroupStatistics,
+    factors: Sequence[str],
+    *,
+    stop: bool = False,
+    unit: str = "cells",
 ) -> Effects:
     """Estimate the effect of every perturbation against control.
 
@@ -98,6 +129,8 @@ def estimate_effects(
         Columns of the groups to adjust for (batch, covariates); none: pooled means are compared.
     stop
         Whether a perturbation that cannot be estimated ends the run instead of being left out.
+    unit
+        What the groups are made of, in a message's words.
 
     Raises
     ------
@@ -113,10 +146,13 @@ def estimate_effects(
         )
     left_out = not_estimable(statistics, factors)
     if left_out and stop:
+        first = explain_effects(statistics, factors, unit).aliases[0]
         raise InputError(
             "effects under adjust_batch: true",
-            f"{len(left_out)} perturbations {next(iter(left_out.values()))}: {listing(left_out)}",
-            "designs that connect them, or adjust_batch: auto to leave them out, or false",
+            f"{len(left_out)} perturbations {next(iter(left_out.values()))}: {listing(left_out)} "
+            f"({first.sentence})",
+            f"a design that connects them: {first.remedy}; or adjust_batch: auto, which leaves "
+            "them out",
         )
     usable = [name for name in perturbations if name not in left_out]
     if not usable:
@@ -127,19 +163,19 @@ def estimate_effects(
             f"some that share {' and '.join(factors)} with control, or adjust_batch: false",
         )
     reduced = _informative(statistics.only(usable), factors)
-    design = _design(reduced.groups, usable, adjustable(reduced.groups, factors))
+    design = _design(reduced.groups, adjustable(reduced.groups, factors))
     several = bool(left_out) and len(factors) > 1
-    if several and not estimable(design)[1 : 1 + len(usable)].all():
+    if several and not estimable(design.matrix)[_columns(design, usable)].all():
         # With several factors even what is left out may tell levels apart that others need.
-        reduced, design = statistics, _design(statistics.groups, [*usable, *left_out], factors)
+        reduced, design = statistics, _design(statistics.groups, factors)
     return _solve(reduced, design, usable, left_out)
 
 
 def not_estimable(statistics: GroupStatistics, factors: Sequence[str]) -> dict[str, str]:
     """Return the perturbations that the design cannot estimate, with the reason."""
     perturbations = _perturbations(statistics)
-    design = _design(statistics.groups, perturbations, factors)
-    found = estimable(design)[1 : 1 + len(perturbations)]
+    design = _design(statistics.groups, factors)
+    found = estimable(design.matrix)[_columns(design, perturbations)]
     reason = f"not connected with control through {' and '.join(factors)}"
     return {name: reason for name, known in zip(perturbations, found, strict=True) if not known}
 
@@ -166,43 +202,57 @@ def _informative(statistics: GroupStatistics, factors: Sequence[str]) -> GroupSt
     return statistics.at(groups.index.to_numpy())
 
 
-def _design(
-    groups: pd.DataFrame, perturbations: Sequence[str], factors: Sequence[str]
-) -> np.ndarray:
-    """Return the design: intercept, perturbations (against control), levels (against the first)."""
-    label = groups["perturbation"].to_numpy()
-    columns = [np.ones(len(groups))]
-    columns += [(label == name).astype(float) for name in perturbations]
+def _design(groups: pd.DataFrame, factors: Sequence[str]) -> Design:
+    """Return the design of groups: perturbations against control, levels against a reference.
+
+    That is the level with most control cells: where one factor is adjusted for, a relation that
+    keeps perturbations from being estimated then consists of them and levels alone.
+    """
+    control = groups[groups["perturbation"] == CONTROL]
+    references: dict[str, str | None] = {"perturbation": CONTROL}
     for factor in factors:
-        level = groups[factor].to_numpy()
-        columns += [(level == name).astype(float) for name in sorted(set(level))[1:]]
-    return np.column_stack(columns)
+        cells = control.groupby(control[factor].astype(str))["n_cells"].sum()
+        references[factor] = str(cells.idxmax())
+    return treatment_design(groups, ["perturbation", *factors], references)
+
+
+def _columns(design: Design, perturbations: Sequence[str]) -> list[int]:
+    """Return the numbers of the columns of perturbations."""
+    columns = design.columns("perturbation")
+    return [columns[name] for name in perturbations]
 
 
 def _solve(
     statistics: GroupStatistics,
-    design: np.ndarray,
+    design: Design,
     perturbations: list[str],
     left_out: dict[str, str],
 ) -> Effects:
+    X = design.matrix
     n = statistics.groups["n_cells"].to_numpy(dtype=float)
-    gram = design.T @ (n[:, None] * design)
+    gram = X.T @ (n[:, None] * X)
     # Perturbations are estimable here; batch and covariates may still alias one another, and any
     # generalised inverse then gives the same perturbation coefficients and standard errors.
     inverse = linalg.pinvh(gram)
-    coefficients = inverse @ (design.T @ (n[:, None] * statistics.mean))
-    residual = statistics.mean - design @ coefficients
+    # Effects are differences: a gene's overall mean changes none, and without it rounding is in
+    # proportion to differences, not to expression.
+    Y = statistics.mean - n @ statistics.mean / n.sum()
+    coefficients = inverse @ (X.T @ (n[:, None] * Y))
+    residual = Y - X @ coefficients
     rss = (n - 1) @ statistics.variance + n @ residual**2
-    diagnosis = diagnose(design)
+    # What rounding leaves of a gene that does not vary is no variation to test effects against.
+    largest = np.abs(statistics.mean).max(axis=0)
+    rss[rss <= n.sum() * (ROUNDING * largest) ** 2] = 0.0
+    diagnosis = diagnose(X)
     freedom = int(n.sum()) - diagnosis.rank
     sigma2 = rss / freedom if freedom > 0 else np.full_like(rss, np.nan)
-    at = slice(1, 1 + len(perturbations))
-    se = np.sqrt(np.diag(inverse)[at, None] * sigma2[None, :])
+    at = _columns(design, perturbations)
+    se = np.sqrt(np.diag(inverse)[at][:, None] * sigma2[None, :])
     return Effects(perturbations, coefficients[at], se, freedom, diagnosis, left_out)
 
 
 def effects_of_screen(
-    statistics: GroupStatistics, factors: Sequence[str], adjust: str | bool
+    statistics: GroupStatistics, factors: Sequence[str], adjust: str | bool, unit: str = "cells"
 ) -> tuple[Effects, list[str]]:
     """Estimate the effects as config's ``adjust_batch`` asks; return them with the factors used.
 
@@ -215,9 +265,11 @@ def effects_of_screen(
     adjust
         ``"auto"``: adjust and leave out what cannot be estimated; True: stop instead; False: do
         not adjust.
+    unit
+        What the groups are made of, in a message's words.
     """
     used = factors_used(statistics, factors, adjust)
-    return estimate_effects(statistics, used, stop=adjust is True), used
+    return estimate_effects(statistics, used, stop=adjust is True, unit=unit), used
 
 
 def factors_used(
@@ -227,18 +279,35 @@ def factors_used(
     return [] if adjust is False else adjustable(statistics.groups, factors)
 
 
-def design_row(effects: Effects, factors: Sequence[str]) -> dict[str, object]:
-    """Return the row of ``design.tsv`` that describes the system behind the effects."""
-    found = effects.diagnosis
-    return {
-        "system": "effects",
-        "rows": effects.degrees_of_freedom + found.rank,
-        "columns": found.columns,
-        "rank": found.rank,
-        "condition": found.condition,
-        "verdict": found.verdict,
-        "explanation": design_report(effects, factors),
-    }
+def explain_effects(
+    statistics: GroupStatistics, factors: Sequence[str], unit: str = "cells"
+) -> Explanation:
+    """Say what cannot be told apart in the design of all groups, before anything is left out."""
+    groups = statistics.groups
+    return explain(
+        _design(groups, factors),
+        groups,
+        treatment="perturbation",
+        batch="batch",
+        unit=unit,
+        samples=int(groups["n_cells"].sum()),
+        otherwise="adjust_batch: false",
+    )
+
+
+def effects_system(effects: Effects, factors: Sequence[str], explanation: Explanation) -> System:
+    """Return the row of ``design.tsv`` that describes the system behind the effects.
+
+    Its numbers are those of what was solved, its aliases those of the design that was asked for.
+    """
+    return System.of(
+        "effects",
+        effects.diagnosis_of_cells,
+        design_report(effects, factors),
+        aliased=explanation.aliased,
+        cause=explanation.cause,
+        remedy=explanation.remedy,
+    )
 
 
 def design_report(effects: Effects, factors: Sequence[str]) -> str:

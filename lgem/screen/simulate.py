@@ -88,6 +88,7 @@ def simulate_screen(
     cells_per_perturbation: int,
     batches: int,
     batch_shift: float,
+    batch_imbalance: float,
     depth: float,
     depth_spread: float,
     dispersion: float,
@@ -134,9 +135,12 @@ def simulate_screen(
     cells_per_perturbation
         Mean number of cells per perturbation, single or double.
     batches
-        Number of batches; a cell falls into each of them with the same probability.
+        Number of batches.
     batch_shift
         Standard deviation of a batch's shift of a gene, natural logarithm.
+    batch_imbalance
+        Of each perturbation, shares of the batches are drawn from Dirichlet(1 / this); 0: a cell
+        falls into each of them with the same probability, as cells of control always do.
     depth
         Mean number of counts per cell.
     depth_spread
@@ -183,7 +187,10 @@ def simulate_screen(
             streams[3].multinomial(cells_per_perturbation * len(library), pool / pool.sum()),
         ]
     )
-    cells = _draw_cells(streams[3], network, expression, shifts, [control, *library], sizes, names)
+    everyone = [control, *library]
+    cells = _draw_cells(
+        streams[3], network, expression, shifts, everyone, sizes, names, batch_imbalance
+    )
     cells.uns["source"] = json.dumps({"simulated with": arguments})
     effects = true_effects(streams[4], network, expression, library, truth_draws, names)
     return SimulatedScreen(cells, effects, true_network(network, names))
@@ -292,6 +299,7 @@ def _draw_cells(
     library: Sequence[Perturbation],
     sizes: np.ndarray,
     genes: pd.Index,
+    imbalance: float,
 ) -> AnnData:
     """Draw the cells of all guides in random order.
 
@@ -309,12 +317,14 @@ def _draw_cells(
         (all guides,) number of cells per guide, in the order of the library.
     genes
         Gene names.
+    imbalance
+        Of batches within perturbations.
     """
     A = network.total_effects
     of_guide = np.repeat(np.arange(len(library)), [len(one.guides) for one in library])
     number = np.concatenate([np.arange(len(one.guides)) for one in library])
     guide = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    batch = rng.integers(len(shifts), size=len(guide))
+    batch = _draw_batches(rng, of_guide[guide], len(library), len(shifts), imbalance)
     blocks = []
     for start in range(0, len(guide), BLOCK):
         here = slice(start, start + BLOCK)
@@ -338,6 +348,18 @@ def _draw_cells(
         index=_barcodes(rng, batch),
     )
     return AnnData(X=sparse.vstack(blocks, format="csr"), obs=obs, var=pd.DataFrame(index=genes))
+
+
+def _draw_batches(
+    rng: np.random.Generator, owner: np.ndarray, owners: int, batches: int, imbalance: float
+) -> np.ndarray:
+    """Draw the batch of every cell (cells,); the first owner of cells, control, has even shares."""
+    if not imbalance:
+        return rng.integers(batches, size=len(owner))
+    shares = rng.dirichlet(np.full(batches, 1 / imbalance), size=owners)
+    shares[0] = 1 / batches
+    ends = np.cumsum(shares, axis=1)[owner]
+    return np.minimum((rng.random(len(owner))[:, None] > ends).sum(axis=1), batches - 1)
 
 
 def _barcodes(rng: np.random.Generator, batch: np.ndarray) -> pd.Index:

@@ -12,9 +12,10 @@ from lgem.errors import InputError
 from lgem.screen.effects import (
     GroupStatistics,
     design_report,
-    design_row,
     effects_of_screen,
+    effects_system,
     estimate_effects,
+    explain_effects,
     not_estimable,
 )
 from lgem.screen.labels import CONTROL
@@ -231,8 +232,11 @@ def test_the_run_stops_over_what_it_cannot_estimate_if_told_to():
         effects_of_screen(pooled(make_cells(ISLAND)), ["batch", "sex"], True)
     assert str(error.value) == (
         "effects under adjust_batch: true: found 2 perturbations not connected with control "
-        "through batch: D, E; expected designs that connect them, or adjust_batch: auto to leave "
-        "them out, or false"
+        "through batch: D, E (batch w holds only cells of D and E, and D and E have no others: the "
+        "effects of D and E and those of w cannot be separated); expected a design that connects "
+        "them: put control cells into w, or D or E cells into a batch with control; or "
+        "adjust_batch: false, which counts the batch's difference as effects of D and E; or "
+        "adjust_batch: auto, which leaves them out"
     )
     found, _ = effects_of_screen(pooled(make_cells(ISLAND)), ["batch"], False)
     assert found.perturbations == list("ABCDE")
@@ -284,31 +288,106 @@ def test_q_values_are_those_of_benjamini_and_hochberg_over_genes():
     np.testing.assert_allclose(q_values, expected, atol=1e-10)
 
 
-def test_a_gene_that_does_not_vary_is_no_finding():
+@pytest.mark.parametrize("value", [0.0, 0.1, 5.3, -7.7])
+def test_a_gene_that_does_not_vary_is_no_finding(value):
     cells = make_cells(layout_of(10))
-    cells["y1"] = 0.0
-    found = estimate_effects(pooled(cells), ["batch"])
+    cells["y1"] = value
+    statistics = pooled(cells)
+    found = estimate_effects(statistics, ["batch"])
     np.testing.assert_allclose(found.effect[:, 1], 0, atol=1e-12)
+    assert (found.se[:, 1] == 0).all()
+    assert (found.t_values()[:, 1] == 0).all()
+    np.testing.assert_allclose(found.p_values()[:, 1], 1)
     np.testing.assert_allclose(found.q_values()[:, 1], 1)
+
+
+def test_rounding_in_a_large_design_is_no_finding():
+    rng = np.random.default_rng(0)
+    names = [CONTROL, *(f"P{number}" for number in range(100))]
+    keys = [(name, f"b{batch}") for name in names for batch in range(12) if rng.random() < 0.8]
+    groups = pd.DataFrame(keys, columns=["perturbation", "batch"])
+    groups["n_cells"] = rng.integers(1, 40, len(groups))
+    mean = np.tile(np.linspace(0.1, 9, 20), (len(groups), 1))
+    mean *= 1 + rng.choice([-1, 0, 1], size=mean.shape) * np.finfo(float).eps
+    found = estimate_effects(GroupStatistics(groups, mean, np.zeros_like(mean)), ["batch"])
+    assert (found.p_values() == 1).all()
+
+
+def test_a_gene_that_hardly_varies_is_tested_all_the_same():
+    cells = make_cells(layout_of(10))
+    whole = estimate_effects(pooled(cells), ["batch"])
+    cells["y1"] = 5 + 1e-9 * cells["y1"]
+    found = estimate_effects(pooled(cells), ["batch"])
+    assert (found.se[:, 1] > 0).all()
+    np.testing.assert_allclose(found.t_values()[:, 1], whole.t_values()[:, 1], rtol=1e-4)
+
+
+def test_p_values_are_those_of_t_tests():
+    cells = make_cells(layout_of(9))
+    found = estimate_effects(pooled(cells), ["batch", "sex"])
+    names = [f"C(perturbation, Treatment('control'))[T.{name}]" for name in found.perturbations]
+    for column, gene in enumerate(GENES):
+        fit = on_cells(cells, ["batch", "sex"], gene)
+        np.testing.assert_allclose(found.p_values()[:, column], fit.pvalues[names], atol=1e-12)
+        np.testing.assert_allclose(found.t_values()[:, column], fit.tvalues[names], rtol=1e-9)
+    one = found.of(2)
+    assert one.perturbations == [found.perturbations[2]]
+    np.testing.assert_array_equal(one.q_values()[0], found.q_values()[2])
 
 
 # The report
 
 
 def test_the_design_is_told_in_a_row_and_a_sentence():
-    cells = make_cells(ISLAND)
-    found, factors = effects_of_screen(pooled(cells), ["batch"], "auto")
-    row = design_row(found, factors)
+    statistics = pooled(make_cells(ISLAND))
+    found, factors = effects_of_screen(statistics, ["batch"], "auto")
+    row = effects_system(found, factors, explain_effects(statistics, factors))
     # 25 cells of control, A, B and C; intercept, A, B, C and batch v.
-    assert (row["rows"], row["columns"], row["rank"]) == (25, 5, 5)
-    assert row["verdict"] == "unique"
-    assert np.isfinite(row["condition"])
+    assert (row.system, row.rows, row.columns, row.rank) == ("effects", 25, 5, 5)
+    assert row.verdict == "unique"
+    assert np.isfinite(row.condition)
     assert (
-        row["explanation"]
+        row.explanation
         == design_report(found, factors)
         == (
             "3 effects estimated, adjusted for batch; 2 left out, not connected with control "
             "through batch: D, E"
         )
     )
+    assert (row.aliased, row.cause) == ("D + E = w", "confounded batch")
+    assert row.remedy == (
+        "put control cells into w, or D or E cells into a batch with control; or adjust_batch: "
+        "false, which counts the batch's difference as effects of D and E"
+    )
     assert "not adjusted for batch" in design_report(found, [])
+
+
+def test_a_design_that_tells_all_apart_has_nothing_to_mend():
+    statistics = pooled(make_cells(layout_of(12)))
+    for adjust in ("auto", False):
+        found, factors = effects_of_screen(statistics, ["batch", "sex"], adjust)
+        row = effects_system(found, factors, explain_effects(statistics, factors))
+        assert (row.aliased, row.cause, row.remedy) == ("", "", "")
+        assert row.verdict == "unique"
+
+
+def test_profiles_are_not_called_cells():
+    statistics = pooled(make_cells(ISLAND))
+    (alias,) = explain_effects(statistics, ["batch"], "profiles").aliases
+    assert "profiles of D and E" in alias.sentence
+    assert "cells" not in alias.sentence + alias.remedy
+    with pytest.raises(InputError, match="holds only profiles of D and E"):
+        effects_of_screen(statistics, ["batch"], True, "profiles")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_left_out_is_what_the_explanation_names(seed):
+    rng = np.random.default_rng(seed)
+    layout = {(CONTROL, "u", "f"): 5, (CONTROL, "v", "m"): 3}
+    for name in "ABCDEFG":
+        for _ in range(2):
+            layout[name, str(rng.choice(list("uvwxyz"))), "fm"[rng.integers(2)]] = 4
+    statistics = pooled(make_cells(layout))
+    named = explain_effects(statistics, ["batch", "sex"]).sentences()
+    left_out = not_estimable(statistics, ["batch", "sex"])
+    assert named.keys() == left_out.keys()

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgem.errors import InputError
+from lgem.prediction.components import principal_scores
 from lgem.prediction.embedding import (
     GeneEmbedding,
     PerturbationEmbedding,
     choose_dimensions,
     pca_scores,
-    principal_scores,
     random_genes,
     random_vector,
     target_embedding,

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from lgem.errors import InputError
-from lgem.prediction.embedding import GeneEmbedding, PerturbationEmbedding, principal_scores
+from lgem.prediction.components import principal_scores
+from lgem.prediction.embedding import GeneEmbedding, PerturbationEmbedding
 from lgem.prediction.given import (
     genes_from_table,
     perturbation_components,

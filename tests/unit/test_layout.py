@@ -120,8 +120,10 @@ def test_without_perturbations_only_the_network_stages_run():
     bulk = layout({"path": "x.tsv", "kind": "profiles"})
     assert not bulk.is_perturbed("d")
     assert not bulk.updates_network("d")
-    assert all(name.startswith("network/") for name in bulk.results("d"))
-    assert bulk.figures("d") == ["partial_correlations", "largest_changes"]
+    first, *others = bulk.results("d")
+    assert first == "design.tsv"  # of the covariance alone
+    assert all(name.startswith("network/") for name in others)
+    assert bulk.figures("d") == ["partial_correlations", "largest_changes", "linear_systems"]
     screen = layout({"simulate": {}})
     assert screen.updates_network("d")
     assert {"qc.tsv", "metrics.tsv"} <= set(screen.results("d"))
@@ -237,7 +239,7 @@ def test_an_embedding_is_read_from_a_table_or_from_the_effects_of_another_datase
     assert transfer.model("m")["settings"]["perturbation_embedding"] == "dataset"
 
 
-@pytest.mark.parametrize("word", ["pca", "pca_expression", "random"])
+@pytest.mark.parametrize("word", ["pca", "pca_expression", "pca_unadjusted", "lmf", "random"])
 def test_a_word_is_no_file_even_where_a_file_has_its_name(folder, word):
     (folder / word).touch()
     found = embedded(word)
@@ -247,8 +249,9 @@ def test_a_word_is_no_file_even_where_a_file_has_its_name(folder, word):
 
 def test_an_embedding_that_is_neither_word_nor_file_is_told_with_its_nearest_spelling(folder):
     assert missing(embedded("pca_expresion", "targt")) == [
-        "models.m.gene_embedding: found 'pca_expresion'; expected one of pca, pca_expression, "
-        "random, identity, or the path of an existing table; did you mean 'pca_expression'?",
+        "models.m.gene_embedding: found 'pca_expresion'; expected one of pca, pca_unadjusted, "
+        "pca_expression, lmf, random, identity, or the path of an existing table; did you mean "
+        "'pca_expression'?",
         "models.m.perturbation_embedding: found 'targt'; expected one of target, pca, random, d, "
         "or the path of an existing table; did you mean 'target'?",
     ]

@@ -15,7 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "lgem").rglob("*.py"))
 # What each wing may import of the project, besides itself.
 FOUNDATIONS = {
-    *("lgem", "errors", "explain", "files", "systems", "config", "config_dataset", "layout"),
+    *(
+        "lgem",
+        "designs",
+        "errors",
+        "explain",
+        "files",
+        "systems",
+        "config",
+        "config_dataset",
+        "layout",
+    ),
     "provenance",
 }
 ALLOWED = {

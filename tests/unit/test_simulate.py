@@ -35,6 +35,7 @@ SMALL = {
     "depth": 1500.0,
     "depth_spread": 0.3,
     "dispersion": 0.1,
+    "batch_imbalance": 0.0,
     "truth_draws": 4000,
 }
 

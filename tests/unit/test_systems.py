@@ -1,12 +1,28 @@
 """Linear systems: rank and verdict tell what can be solved, and which coefficients are known."""
 
+from itertools import combinations
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lgem.systems import diagnose, estimable, numerical_rank, shape_class
+from lgem.files import read_table, write_table
+from lgem.systems import (
+    SYSTEM_COLUMNS,
+    System,
+    dependences,
+    diagnose,
+    diagnose_product,
+    diagnose_spectrum,
+    estimable,
+    numerical_rank,
+    shape_class,
+    systems_table,
+    worst,
+)
 
 TREATED = np.repeat([0.0, 1.0], 5)
 
@@ -149,3 +165,168 @@ def test_columns_that_nearly_depend_are_independent_and_the_condition_says_so():
     assert (found.rank, found.verdict) == (2, "unique")
     assert found.condition == pytest.approx(4e12, rel=1e-3)
     assert diagnose(np.array([[1.0, 1.0], [1.0, 1.0 + 2e-16]])).rank == 1
+
+
+# The lines x + y = 2, y = x and y = 0.5 + 0.3 x, as coefficients of (x, y).
+LINES, HEIGHTS = np.array([[1.0, 1.0], [-1.0, 1.0], [-0.3, 1.0]]), np.array([2.0, 0.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("lines", "shape", "verdict", "free"),
+    [
+        (2, "square", "unique", 0),
+        (3, "overdetermined", "none", 0),
+        (1, "underdetermined", "infinite", 1),
+    ],
+)
+def test_lines_in_the_plane_meet_in_a_point_or_nowhere_or_are_one_line(lines, shape, verdict, free):
+    A, b = LINES[:lines], HEIGHTS[:lines]
+    found = diagnose(A, b)
+    assert (found.shape_class, found.verdict, found.free_parameters) == (shape, verdict, free)
+    nearest = np.linalg.lstsq(A, b, rcond=None)[0]
+    assert np.allclose(A @ nearest, b) == (verdict != "none")
+    if lines < 3:
+        np.testing.assert_allclose(nearest, [1, 1])
+
+
+@given(small)
+@settings(deadline=None)
+def test_the_normal_equations_have_a_determinant_if_and_only_if_columns_are_independent(A):
+    determinant = np.linalg.det(A.T @ A)  # of whole numbers: a whole number, at least 1 or 0
+    assert diagnose(A).full_column_rank == (determinant > 0.5)
+
+
+def test_the_determinants_of_the_good_and_of_the_collinear_design():
+    good = np.column_stack([np.ones(4), np.arange(4.0)])
+    assert np.linalg.det(good.T @ good) == pytest.approx(20)
+    collinear = np.column_stack([np.ones(4), np.full(4, 2.0)])
+    assert np.linalg.det(collinear.T @ collinear) == pytest.approx(0, abs=1e-9)
+    (relation,) = dependences(collinear)
+    assert (relation.columns, relation.coefficients) == ((0, 1), (1.0, pytest.approx(-0.5)))
+
+
+@pytest.mark.parametrize("samples", [100, 50_000])
+def test_a_gene_on_five_covariates_has_one_answer_with_many_samples(samples):
+    rng = np.random.default_rng(0)
+    found = diagnose(np.column_stack([np.ones(samples), rng.normal(size=(samples, 4))]))
+    assert (found.rows, found.columns, found.rank) == (samples, 5, 5)
+    assert (found.shape_class, found.verdict) == ("overdetermined", "unique")
+
+
+def test_a_phenotype_on_all_genes_of_few_samples_has_many_answers():
+    genes = np.random.default_rng(0).normal(size=(100, 20_000))
+    found = diagnose(genes, np.arange(100.0))
+    assert (found.shape_class, found.verdict) == ("underdetermined", "infinite")
+    assert (found.rank, found.free_parameters, found.condition) == (100, 19_900, np.inf)
+
+
+# From singular values alone
+
+
+@given(small)
+@settings(deadline=None)
+def test_singular_values_and_shape_say_all_of_least_squares(A):
+    singular = np.linalg.svd(A, compute_uv=False)
+    found, whole = diagnose_spectrum(singular[::-1], A.shape), diagnose(A)
+    assert (found.rank, found.verdict) == (whole.rank, whole.verdict)
+    assert found.condition == pytest.approx(whole.condition)
+
+
+@given(small, small)
+@settings(deadline=None)
+def test_a_product_is_diagnosed_by_its_factors(P, G):
+    found, slow = diagnose_product(P, G), diagnose(np.kron(P, G))
+    for what in ("rows", "columns", "rank", "shape_class", "verdict", "free_parameters"):
+        assert getattr(found, what) == getattr(slow, what)
+    assert found.condition == pytest.approx(slow.condition)
+    assert diagnose_product(diagnose(P), diagnose(G)) == found
+
+
+def test_a_product_is_never_formed():
+    rng = np.random.default_rng(0)
+    P, G = rng.normal(size=(2000, 30)), rng.normal(size=(3000, 30))  # 43 GB as one matrix
+    found = diagnose_product(P, G)
+    assert (found.rows, found.columns, found.rank) == (6_000_000, 900, 900)
+    assert found.condition == pytest.approx(np.linalg.cond(P) * np.linalg.cond(G))
+
+
+# Which columns depend on one another
+
+
+@given(small, st.lists(st.integers(-30, 30), min_size=6, max_size=6))
+@settings(deadline=None)
+def test_dependences_vanish_are_minimal_and_as_many_as_rank_is_short(A, powers):
+    units = 2.0 ** np.array(powers)[: A.shape[1]]
+    found = dependences(A * units)
+    rank = np.linalg.matrix_rank(A)
+    assert len(found) == A.shape[1] - rank
+    for relation in found:
+        columns = list(relation.columns)
+        assert columns == sorted(set(columns))
+        assert relation.coefficients[0] == 1
+        scaled = (A * units)[:, columns] * relation.coefficients
+        np.testing.assert_allclose(scaled.sum(axis=1), 0, atol=1e-9 * (abs(scaled).max() or 1))
+        for fewer in combinations(columns, len(columns) - 1):
+            assert np.linalg.matrix_rank(A[:, list(fewer)]) == len(fewer)
+    # Together they span the null space.
+    vectors = np.zeros((len(found), A.shape[1]))
+    for row, relation in zip(vectors, found, strict=True):
+        row[list(relation.columns)] = np.array(relation.coefficients) * units[[*relation.columns]]
+        row /= abs(row).max()
+    assert (np.linalg.matrix_rank(vectors) if found else 0) == len(found)
+    # What no relation touches is estimable, and nothing else.
+    touched = {column for relation in found for column in relation.columns}
+    np.testing.assert_array_equal(estimable(A), [c not in touched for c in range(A.shape[1])])
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3, 2)])
+def test_columns_of_nothing_depend_on_none_but_themselves(shape):
+    found = dependences(np.zeros(shape))
+    assert [relation.columns for relation in found] == [(column,) for column in range(shape[1])]
+
+
+def test_a_relation_among_many_columns_names_only_its_members():
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(500, 40))
+    A[:, 17] = 3 * A[:, 4] - 1e6 * A[:, 30]
+    (relation,) = dependences(A)
+    assert relation.columns == (4, 17, 30)
+    np.testing.assert_allclose(relation.coefficients, [1, -1 / 3, -1e6 / 3], rtol=1e-9)
+
+
+# The table of systems
+
+
+FULL, SHORT = diagnose(np.diag([1.0, 4.0])), diagnose(np.ones((3, 2)))
+
+
+def test_systems_make_a_table_that_reads_back(tmp_path):
+    systems = [
+        System.of("effects", SHORT, "two", aliased="a = b", cause="confounded batch", remedy="mix"),
+        System.of("lgem", FULL, "one"),
+        System.of("empty", None, "nothing to solve"),
+    ]
+    table = systems_table(systems)
+    assert list(table.columns) == SYSTEM_COLUMNS
+    assert " ".join(SYSTEM_COLUMNS) == (
+        "system rows columns rank condition verdict explanation aliased cause remedy"
+    )
+    write_table(table, tmp_path / "design.tsv")
+    text = (tmp_path / "design.tsv").read_text("utf-8").splitlines()
+    first = ["effects", "3", "2", "1", "inf", "infinite", "two", "a = b", "confounded batch", "mix"]
+    assert text[1].split("\t") == first
+    assert text[3].split("\t") == ["empty", *[""] * 4, "not solved", "nothing to solve", *[""] * 3]
+    back = read_table(tmp_path / "design.tsv")
+    assert back["rank"].tolist()[:2] == [1, 2]
+    assert pd.isna(back.loc[2, "rank"])
+    assert back["condition"].tolist()[:2] == [np.inf, 4.0]
+    assert list(systems_table([]).columns) == SYSTEM_COLUMNS
+
+
+def test_of_a_system_met_several_times_the_worst_stands_for_all():
+    good, poor = System.of("a", FULL, ""), System.of("b", diagnose(np.diag([1.0, 9.0])), "")
+    short, none = System.of("c", SHORT, ""), System.of("d", None, "")
+    assert worst([good, poor, none]) == poor
+    assert worst([poor, short, good]) == short
+    assert worst([none, good]) == good
+    assert worst([none]) == none

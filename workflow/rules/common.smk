@@ -58,6 +58,9 @@ def origin(*settings, models=()):
 
 
 scores_origin = origin("pseudobulk", "splits", "evaluation", models=LAYOUT.models)
+systems_origin = origin(
+    *("pseudobulk", "splits", "network", "mixed_forms"), models=LAYOUT.models
+)
 network_origin = origin("pseudobulk", "splits", "network", models=LAYOUT.models[:1])
 
 
@@ -160,6 +163,17 @@ def prediction_files(wildcards):
         f"results/{wildcards.dataset}/predictions/{model}.h5ad"
         for model in LAYOUT.models
     ]
+
+
+def systems_met(wildcards):
+    """Return what all stages of a dataset found of the linear systems that they solved."""
+    folder, found = f"results/{wildcards.dataset}", ["network"]
+    models = []
+    if LAYOUT.is_perturbed(wildcards.dataset):
+        found = ["effects", "mixed_forms", "network"]
+        models = [f"{folder}/models/{model}" for model in LAYOUT.linear_models]
+    stages = [f"{folder}/work/systems_{stage}.json" for stage in found]
+    return [*stages[:1], *models, *stages[1:]]
 
 
 def responses(wildcards):

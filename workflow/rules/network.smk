@@ -40,6 +40,7 @@ rule network:
             labels={"result": "changes", "what": "20 largest"},
         ),
         histogram="results/{dataset}/network/histogram.tsv",
+        systems="results/{dataset}/work/systems_network.json",
     log:
         "logs/{dataset}/network.log",
     benchmark:

@@ -230,11 +230,13 @@ rule effects:
         qc="results/{dataset}/qc.tsv",
     output:
         effects="results/{dataset}/effects.h5ad",
-        design=report(
-            "results/{dataset}/design.tsv",
-            caption="../report/design.rst",
+        systems="results/{dataset}/work/systems_effects.json",
+        differential="results/{dataset}/differential_expression.parquet",
+        strongest=report(
+            "results/{dataset}/differential_expression.tsv",
+            caption="../report/differential.rst",
             category="Screen",
-            labels={"result": "design", "what": "linear system of the effects"},
+            labels={"result": "differential expression", "what": "strongest genes"},
         ),
     log:
         "logs/{dataset}/effects.log",

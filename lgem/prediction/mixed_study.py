@@ -1,0 +1,165 @@
+"""Mixed forms of a whole screen: both forms, every schedule, several starts, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from lgem.prediction.codes import CONSTRAINED, FREE, FormSettings, fit_free
+from lgem.prediction.mixed_constrained import Constrained, fit_constrained
+from lgem.prediction.mixed_forms import SCHEDULES, Fitted, Modalities, largest_dimensions
+from lgem.prediction.mixed_use import MixedForms, subspace_distance
+from lgem.prediction.samples import Samples
+
+# Schedules that are run for comparison alone need not settle.
+MOST_COMPARED = 500
+FIRST = 1
+
+
+@dataclass(frozen=True)
+class Study:
+    """Both forms of a screen's samples, and the tables of ``results/DATASET/mixed_forms``.
+
+    Parameters
+    ----------
+    free, constrained
+        The fits; the free one from the deterministic start.
+    convergence
+        Objective after every sweep: schedule, start, sweep, objective.
+    starts
+        Per start: objective, sweeps, whether it settled, shares of the fixed and the random part,
+        and the sine of the largest angle between its column space of α and the first one's.
+    variance
+        Shares of the squared length of the profiles: form, start, part, share.
+    codes
+        Codes of every sample: sample, perturbation, batch (and covariates), n_cells, K1 …, H1 … .
+    """
+
+    free: MixedForms
+    constrained: Constrained
+    convergence: pd.DataFrame
+    starts: pd.DataFrame
+    variance: pd.DataFrame
+    codes: pd.DataFrame
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return both fits as named arrays."""
+        return {
+            **{f"free_{name}": value for name, value in self.free.arrays().items()},
+            **{f"constrained_{name}": value for name, value in self.constrained.arrays().items()},
+        }
+
+    def described(self) -> dict[str, object]:
+        """Return the result in words and numbers."""
+        first = self.starts.iloc[0]
+        spread = self.starts["fixed"].max() - self.starts["fixed"].min()
+        return {
+            "dimensions": self.free.forms.K.shape[1],
+            "random_part": len(self.free.forms.u) > 0,
+            "objective": float(first["objective"]),
+            "sweeps": int(first["sweeps"]),
+            "converged": bool(first["converged"]),
+            "variance_ratio": self.constrained.ratio,
+            "spread_of_fixed_share": float(spread),
+            "largest_distance": float(self.starts["distance"].max()),
+        }
+
+
+def study(samples: Samples, settings: FormSettings, starts: int) -> Study:
+    """Fit both forms, the free one by every schedule and from several starts.
+
+    Parameters
+    ----------
+    samples
+        Groups of cells, at least two that differ.
+    settings
+        What config says; codes are those of its form.
+    starts
+        Starts of the free form under its schedule, the deterministic one included.
+    """
+    data = samples.modalities()
+    seeds = [None, *range(FIRST + 1, FIRST + starts)]
+    fits = [fit_free(data, settings, seed) for seed in seeds]
+    short = replace(settings, sweeps=min(settings.sweeps, MOST_COMPARED))
+    compared = {
+        schedule: fit_free(data, replace(short, schedule=schedule))
+        for schedule in SCHEDULES
+        if schedule != settings.schedule
+    }
+    mixed_model = samples.with_intercept()
+    constrained = fit_constrained(mixed_model, largest_dimensions(mixed_model, settings.dimensions))
+    forms = {
+        FREE: MixedForms(fits[0].forms, settings.penalty),
+        CONSTRAINED: MixedForms(constrained.forms(mixed_model), 0.0),
+    }
+    records = [(settings.schedule, FIRST + at, fit) for at, fit in enumerate(fits)]
+    records += [(schedule, FIRST, fit) for schedule, fit in compared.items()]
+    return Study(
+        free=forms[FREE],
+        constrained=constrained,
+        convergence=_convergence(records),
+        starts=_starts(data, fits, settings.penalty),
+        variance=_variance(data, fits, forms[CONSTRAINED], settings.penalty),
+        codes=_codes(samples, forms[settings.codes]),
+    )
+
+
+def _convergence(records: list[tuple[str, int, Fitted]]) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "schedule": schedule,
+                "start": start,
+                "sweep": np.arange(len(fit.objectives)),
+                "objective": fit.objectives,
+            }
+        )
+        for schedule, start, fit in records
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _starts(data: Modalities, fits: list[Fitted], penalty: float) -> pd.DataFrame:
+    rows = []
+    for at, fit in enumerate(fits):
+        shares = MixedForms(fit.forms, penalty).variance_by_part(data.Y)
+        rows.append(
+            {
+                "start": FIRST + at,
+                "objective": fit.objectives[-1],
+                "sweeps": len(fit.objectives) - 1,
+                "converged": fit.converged,
+                **{name: shares[name] for name in ("fixed", "random")},
+                "distance": subspace_distance(fits[0].forms.alpha, fit.forms.alpha),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _variance(
+    data: Modalities, fits: list[Fitted], constrained: MixedForms, penalty: float
+) -> pd.DataFrame:
+    found = [(FREE, FIRST + at, MixedForms(fit.forms, penalty)) for at, fit in enumerate(fits)]
+    found.append((CONSTRAINED, FIRST, constrained))
+    rows = [
+        (form, start, part, share)
+        for form, start, fit in found
+        for part, share in fit.variance_by_part(data.Y).items()
+    ]
+    return pd.DataFrame(rows, columns=["form", "start", "part", "share"])
+
+
+def _codes(samples: Samples, mixed: MixedForms) -> pd.DataFrame:
+    """Return the codes of every sample, as they are without the weight of its cells."""
+    levels = zip(*samples.levels.values(), strict=True)
+    batch = [" | ".join(level) for level in levels] or ["all"] * len(samples.cells)
+    table = pd.DataFrame({"perturbation": samples.perturbations, "batch": batch})
+    table["n_cells"] = samples.cells.astype(int)
+    weights = samples.weights[:, None]
+    for name, codes in (("K", mixed.forms.K), ("H", mixed.forms.H)):
+        names = [f"{name}{axis + 1}" for axis in range(codes.shape[1])]
+        table[names] = codes / weights
+    table.insert(0, "sample", np.arange(1, len(table) + 1))
+    return table
