@@ -1,18 +1,25 @@
 """The figure of linear mixed forms: legible for any screen, drawn as tabled, honest about gaps."""
 
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
-from figure_cases import NOTHING, drawn_texts, overlap, within
+from figure_cases import NOTHING, drawn_texts
+from figure_checks import (
+    assert_legible,
+    assert_no_empty_panel,
+    assert_reads_back,
+    drawing,
+    ordered,
+    said,
+)
 from matplotlib.collections import LineCollection, PathCollection
 
 from lgem.errors import InputError
 from lgem.figures import codes as coded
 from lgem.figures import style
 from lgem.figures.mixed_forms import mixed_forms
-from lgem.files import read_table, write_table
 
 LONG = "lowest_read_depth_quartile_of_the_second_run_{k}_2019-04-{k:02d}_flowcell_HJ7"
 
@@ -113,24 +120,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def drawn():
     """Return figure, table and texts of a case, each made once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            figure, table = CASES[name]()
-            made[name] = figure, table, drawn_texts(figure)
-        return made[name]
-
-    return get
-
-
-def said(texts):
-    return " ".join(" ".join(text.get_text() for text, _ in texts).split())
-
-
-def ordered(rows):
-    rows = np.asarray(rows, dtype=float)
-    return rows[np.lexsort(rows.T)]
+    return drawing(CASES)
 
 
 def shown(figure, gid):
@@ -141,34 +131,17 @@ def shown(figure, gid):
 @pytest.mark.parametrize("name", CASES)
 def test_every_text_is_whole_legible_and_in_its_place(name, drawn):
     figure, _, texts = drawn(name)
-    width, height = figure.get_size_inches() * 25.4
-    assert round(width, 6) == style.WIDTHS_MM["double"]
-    assert height < 260
-    assert texts
-    for text, box in texts:
-        assert text.get_fontsize() >= 6
-        assert within(box, figure.bbox), text
-        for axes in (axes for axes in figure.axes if axes.axison):
-            inside = text in axes.texts
-            assert within(box, axes.bbox) if inside else not overlap(box, axes.bbox), text
-    for (one, box), (other, other_box) in combinations(texts, 2):
-        assert not overlap(box, other_box), (one, other)
+    assert_legible(figure, texts, [style.WIDTHS_MM["double"]])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_panel_is_empty_without_a_word(name, drawn):
-    for axes in (axes for axes in drawn(name)[0].axes if axes.axison):
-        marks = sum(len(found.get_offsets()) for found in axes.findobj(PathCollection))
-        assert marks or axes.lines or axes.texts or axes.patches
+    assert_no_empty_panel(drawn(name)[0])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_saved_table_reads_back_as_drawn(name, tmp_path, drawn):
-    table = drawn(name)[1]
-    write_table(table, tmp_path / "drawn.tsv")
-    read = read_table(tmp_path / "drawn.tsv")
-    blanks = table.astype(object).where(table.notna() & (table != ""), np.nan)
-    pd.testing.assert_frame_equal(read.astype(object), blanks, check_exact=True)
+    assert_reads_back(drawn(name)[1], tmp_path)
 
 
 @pytest.mark.parametrize(

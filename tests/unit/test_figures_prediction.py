@@ -1,11 +1,9 @@
 """Figures of predictions: legible for any table, drawn as tabled, honest about gaps."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import pytest
-from figure_cases import NOTHING, drawn_texts, overlap, within
+from figure_cases import NOTHING, drawn_texts
 from figure_cases_prediction import (
     CASES,
     COMBINED,
@@ -19,31 +17,26 @@ from figure_cases_prediction import (
     splits_of,
     summarised,
 )
+from figure_checks import (
+    assert_legible,
+    assert_no_empty_panel,
+    assert_reads_back,
+    drawing,
+    ordered,
+    said,
+)
 from matplotlib.collections import PathCollection
 
 from lgem.errors import InputError
-from lgem.figures import doubles, gene_counts, style, swaps, truth
+from lgem.figures import doubles, gene_counts, swaps, truth
 from lgem.figures.looks import looks
 from lgem.figures.prediction import kind_of
-from lgem.files import read_table, write_table
 
 
 @pytest.fixture(scope="module")
 def drawn():
     """Return figure, table and texts of a case, each made once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            figure, table = CASES[name]()
-            made[name] = figure, table, drawn_texts(figure)
-        return made[name]
-
-    return get
-
-
-def said(texts):
-    return " ".join(" ".join(text.get_text() for text, _ in texts).split())
+    return drawing(CASES)
 
 
 def offsets(figure, gid):
@@ -52,34 +45,15 @@ def offsets(figure, gid):
     return points[np.lexsort(points.T)]
 
 
-def ordered(rows):
-    rows = np.asarray(rows, dtype=float)
-    return rows[np.lexsort(rows.T)]
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_every_text_is_whole_legible_and_in_its_place(name, drawn):
     figure, _, texts = drawn(name)
-    width, height = figure.get_size_inches() * 25.4
-    assert round(width, 6) in style.WIDTHS_MM.values()
-    assert height < 260
-    assert texts
-    for text, box in texts:
-        assert text.get_fontsize() >= 6
-        assert within(box, figure.bbox), text
-        for axes in (axes for axes in figure.axes if axes.axison):
-            inside = text in axes.texts
-            assert within(box, axes.bbox) if inside else not overlap(box, axes.bbox), text
-    for (one, box), (other, other_box) in combinations(texts, 2):
-        assert not overlap(box, other_box), (one, other)
+    assert_legible(figure, texts)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_panel_is_empty_without_a_word(name, drawn):
-    figure, _, _ = drawn(name)
-    for axes in (axes for axes in figure.axes if axes.axison):
-        marks = sum(len(found.get_offsets()) for found in axes.findobj(PathCollection))
-        assert marks or axes.lines or axes.texts
+    assert_no_empty_panel(drawn(name)[0])
 
 
 @pytest.mark.parametrize(("name", "why"), EMPTY.items())
@@ -93,11 +67,7 @@ def test_a_figure_without_data_says_why_in_picture_and_table(name, why, drawn):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_saved_table_reads_back_as_drawn(name, tmp_path, drawn):
-    _, table, _ = drawn(name)
-    write_table(table, tmp_path / "drawn.tsv")
-    read = read_table(tmp_path / "drawn.tsv")
-    blanks = table.astype(object).where(table.notna() & (table != ""), np.nan)
-    pd.testing.assert_frame_equal(read.astype(object), blanks, check_exact=True)
+    assert_reads_back(drawn(name)[1], tmp_path)
 
 
 def test_every_model_looks_different_and_kinds_keep_their_colours():

@@ -1,17 +1,22 @@
 """The figure of linear systems: legible for any number of them, drawn as tabled."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import pytest
-from figure_cases import NOTHING, drawn_texts, overlap, within
+from figure_cases import NOTHING, drawn_texts
+from figure_checks import (
+    assert_legible,
+    assert_no_empty_panel,
+    assert_reads_back,
+    drawing,
+    ordered,
+    said,
+)
 from matplotlib.collections import LineCollection, PathCollection
 
 from lgem.errors import InputError
 from lgem.figures import style, systems
 from lgem.figures.ticks import apart, power_of_ten
-from lgem.files import read_table, write_table
 
 DEMO = [
     "effects", "effects, training sets", "LGEM: lgem", "LGEM: paper", "LGEM: lgem_random_P",
@@ -103,59 +108,23 @@ CASES = {
 @pytest.fixture(scope="module")
 def drawn():
     """Return figure, table and texts of a case, each made once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            figure, table = CASES[name]()
-            made[name] = figure, table, drawn_texts(figure)
-        return made[name]
-
-    return get
-
-
-def said(texts):
-    return " ".join(" ".join(text.get_text() for text, _ in texts).split())
-
-
-def ordered(rows):
-    rows = np.asarray(rows, dtype=float)
-    return rows[np.lexsort(rows.T)]
+    return drawing(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_text_is_whole_legible_and_in_its_place(name, drawn):
     figure, _, texts = drawn(name)
-    width, height = figure.get_size_inches() * 25.4
-    assert round(width, 6) == style.WIDTHS_MM["double"]
-    assert height < 260
-    assert texts
-    for text, box in texts:
-        assert text.get_fontsize() >= 6
-        assert within(box, figure.bbox), text
-        for axes in (axes for axes in figure.axes if axes.axison):
-            inside = text in axes.texts
-            assert within(box, axes.bbox) if inside else not overlap(box, axes.bbox), text
-    for (one, box), (other, other_box) in combinations(texts, 2):
-        assert not overlap(box, other_box), (one, other)
+    assert_legible(figure, texts, [style.WIDTHS_MM["double"]])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_panel_is_empty_without_a_word(name, drawn):
-    for axes in (axes for axes in drawn(name)[0].axes if axes.axison):
-        marks = [np.ma.getdata(found.get_offsets()) for found in axes.findobj(PathCollection)]
-        assert any(np.isfinite(mark).all(axis=1).any() for mark in marks) or (
-            axes.lines or axes.texts
-        )
+    assert_no_empty_panel(drawn(name)[0])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_saved_table_reads_back_as_drawn(name, tmp_path, drawn):
-    table = drawn(name)[1]
-    write_table(table, tmp_path / "drawn.tsv")
-    read = read_table(tmp_path / "drawn.tsv")
-    blanks = table.astype(object).where(table.notna() & (table != ""), np.nan)
-    pd.testing.assert_frame_equal(read.astype(object), blanks, check_exact=True)
+    assert_reads_back(drawn(name)[1], tmp_path)
 
 
 def test_a_run_without_systems_says_so(drawn):
