@@ -132,7 +132,7 @@ def _starts(data: Modalities, fits: list[Fitted], penalty: float) -> pd.DataFram
                 "sweeps": len(fit.objectives) - 1,
                 "converged": fit.converged,
                 **{name: shares[name] for name in ("fixed", "random")},
-                "distance": subspace_distance(fits[0].forms.alpha, fit.forms.alpha),
+                "distance": subspace_distance(fits[0].forms.alpha, fit.forms.alpha) if at else 0.0,
             }
         )
     return pd.DataFrame(rows)

@@ -67,5 +67,5 @@ def sections():
     return [
         (), ("datasets", "demo"), ("datasets", "demo", "simulate"), ("datasets", "mine"),
         ("pseudobulk",), ("splits",), ("models", 0), ("models", 1), ("evaluation",), ("screen",),
-        ("network",),
+        ("mixed_forms",), ("network",),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from config_cases import MINIMAL, WHOLE, changed, mine
+from config_cases import MINIMAL, WHOLE, changed, mine, problems
 
 from lgem import config as module
 from lgem.config import load
@@ -110,6 +110,17 @@ def test_one_context_or_target_may_stand_for_a_list_of_one():
     assert load(MINIMAL).screen.targets == ["all"]
 
 
+def test_simulated_batches_are_even_unless_asked_for():
+    assert load(MINIMAL).datasets["demo"].simulate.batch_imbalance == 0
+    place = ("datasets", "demo", "simulate")
+    asked = load(changed(MINIMAL, place, {"batch_imbalance": 2})).datasets["demo"]
+    assert asked.simulate.batch_imbalance == 2
+    assert problems(changed(MINIMAL, place, {"batch_imbalance": -0.5})) == [
+        "datasets.demo.simulate.batch_imbalance: found -0.5; expected a number greater than or "
+        "equal to 0"
+    ]
+
+
 # The merged config
 
 
@@ -135,6 +146,8 @@ def test_the_merged_config_covers_what_a_dataset_depends_on_and_nothing_else():
         (("splits",), {"scheme": "leave_one_out"}),
         (("screen",), {"targets": "GENE1"}),
         (("network",), {"panel": 499}),
+        (("mixed_forms",), {"penalty": 0.02}),
+        (("mixed_forms",), {"starts": 4}),
     ]:
         assert load(changed(WHOLE, path, value)).of("mine") != merged, path
     for path, value in [
@@ -143,6 +156,7 @@ def test_the_merged_config_covers_what_a_dataset_depends_on_and_nothing_else():
         (("pseudobulk",), {"min_cells": 10}),
         (("models", 1, "penalty"), "auto"),
         (("models", 1, "perturbation_embedding"), "target"),
+        (("mixed_forms",), {"codes": "free", "dimensions": 10}),
     ]:
         assert load(changed(WHOLE, path, value)).of("mine") == merged, path
 

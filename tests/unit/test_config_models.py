@@ -4,6 +4,8 @@ import pytest
 from config_cases import MINIMAL, changed, full_dump, problems
 
 from lgem.config import TAKEN, load
+from lgem.layout import Layout
+from lgem.prediction.codes import FormSettings
 
 
 @pytest.mark.parametrize(
@@ -133,3 +135,59 @@ def test_an_automatic_penalty_suits_every_solver_and_identity_what_is_no_row_of_
     identity = {"name": "identity", "gene_embedding": "identity"}
     models.append({**identity, "perturbation_embedding": "pca"})
     assert len(load({**MINIMAL, "models": models}).models) == 6
+
+
+# Mixed forms
+
+
+def test_embeddings_of_samples_are_words_of_the_config_and_no_files():
+    models = [{"name": word, "gene_embedding": word} for word in ("lmf", "pca_unadjusted")]
+    layout = Layout(load({**MINIMAL, "models": models, "mixed_forms": {"codes": "constrained"}}))
+    for word in ("lmf", "pca_unadjusted"):
+        assert layout.model(word)["settings"]["gene_embedding"] == word
+        assert layout.embedding_files(word) == {}
+    settings = layout.model("lmf")["settings"]["mixed_forms"]
+    assert FormSettings(**settings).codes == "constrained"
+    assert "mixed_forms" not in layout.model("pca_unadjusted")["settings"]
+
+
+def test_mixed_forms_default_to_what_the_core_does():
+    section = load(MINIMAL).mixed_forms
+    assert FormSettings(**section.model_dump(exclude={"starts"})) == FormSettings()
+    assert section.starts == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("penalty", 0, "found 0; expected a number greater than 0"),
+        ("penalty", -1.5, "found -1.5; expected a number greater than 0"),
+        ("tolerance", 0, "found 0; expected a number greater than 0"),
+        ("dimensions", 0, "found 0; expected a number greater than or equal to 1"),
+        ("sweeps", 1.5, "found 1.5; expected a whole number"),
+        ("starts", 0, "found 0; expected a number greater than or equal to 1"),
+        ("codes", "fre", "found 'fre'; expected 'free' or 'constrained'; did you mean 'free'?"),
+        (
+            "schedule",
+            "monoton",
+            "found 'monoton'; expected 'accelerated', 'monotone' or 'cyclic'; did you mean "
+            "'monotone'?",
+        ),
+    ],
+)
+def test_a_value_of_mixed_forms_out_of_place_is_told(key, value, expected):
+    raw = changed(full_dump(), ("mixed_forms", key), value)
+    assert problems(raw) == [f"mixed_forms.{key}: {expected}"]
+
+
+def test_a_key_that_mixed_forms_do_not_have_is_told_with_the_nearest():
+    [line] = problems({**MINIMAL, "mixed_forms": {"penlty": 0.1}})
+    assert line.startswith("mixed_forms.penlty: ")
+    assert line.endswith("did you mean 'penalty'?")
+
+
+def test_what_a_fit_of_mixed_forms_depends_on_is_not_the_number_of_starts():
+    layouts = [Layout(load({**MINIMAL, "mixed_forms": given})) for given in ({}, {"starts": 2})]
+    assert layouts[0].form_settings == layouts[1].form_settings
+    other = Layout(load({**MINIMAL, "mixed_forms": {"penalty": 0.1}}))
+    assert other.form_settings != layouts[0].form_settings

@@ -18,7 +18,7 @@ from lgem.prediction.embedding import (
 )
 from lgem.prediction.space import Columns
 from lgem.screen.labels import Target
-from tests.unit.model_cases import part_of, training
+from tests.unit.model_cases import part_of, pooled, sampled_training, training
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(4, 40), st.integers(2, 12))
@@ -98,6 +98,26 @@ def test_effects_are_taken_as_they_are_since_no_effect_is_the_origin():
     assert np.linalg.norm(principal_scores(effects, 1)) == pytest.approx(
         np.linalg.norm(effects, ord=2)
     )
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_unadjusted_components_are_those_of_pooled_means(batches):
+    known = sampled_training(30, training().perturbations, batches)
+    found = GeneEmbedding("pca_unadjusted").of(Columns.of(known), 4)
+    np.testing.assert_allclose(
+        found, principal_scores(pooled(known.samples, known.perturbations), 4), atol=1e-12
+    )
+    adjusted = GeneEmbedding("pca").of(Columns.of(known), 4)
+    assert (np.abs(found - adjusted).max() > 0.01) == (batches > 1)
+
+
+def test_components_of_samples_follow_the_columns_not_the_order_of_samples():
+    known = sampled_training(30, training().perturbations, 2)
+    columns = Columns.of(known)
+    turned = columns.only([4, 1, 0])
+    assert set(turned.samples.perturbations) == {"control", *turned.perturbations}
+    expected = principal_scores(pooled(known.samples, turned.perturbations), 3)
+    np.testing.assert_allclose(GeneEmbedding("pca_unadjusted").of(turned, 3), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("source", ["pca", "pca_expression"])

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from lgem.errors import InputError
 from lgem.prediction.folds import Experiment, Fold, contexts_of, fold_name, folds, training_set
+from lgem.prediction.model import fit_predictor
 from lgem.prediction.splits import EXCLUDED, TEST, TRAIN, kfold, leave_context_out
 from lgem.prediction.training import NOT_APPLICABLE
 from lgem.screen.effects import GroupStatistics, estimate_effects
@@ -109,6 +110,92 @@ def test_no_value_of_a_held_out_context_not_even_of_its_control_changes_what_is_
         after = all_that_is_learned(experiment(other, factors, "line"), fold)
         assert before == after
         assert "training" in before
+
+
+# Embeddings that are made from the samples of training, whatever the effects are adjusted for.
+OF_SAMPLES = {
+    "pca_unadjusted": {"gene_embedding": "pca_unadjusted"},
+    **{
+        f"lmf {codes}": {
+            "gene_embedding": "lmf",
+            "mixed_forms": {"dimensions": 3, "codes": codes, "sweeps": 40},
+        }
+        for codes in ("free", "constrained")
+    },
+}
+FIXED = {"dimensions": 2, "penalty": 0.1, "mean_weight": 0.5, "on_target": True}
+
+
+def learned_from_samples(statistics, fold, settings, factors=("batch",)):
+    """Samples of training, the fitted model and its answers, as bytes."""
+    screen = Experiment(statistics, INDEX, list(factors), strata=["batch"])
+    training, _ = training_set(screen, fold)
+    predictor = fit_predictor("linear", training, {**settings, **FIXED})
+    samples = training.samples
+    learned = {
+        "samples": (in_bytes(samples.profiles), in_bytes(samples.cells), *samples.perturbations),
+        "levels": {name: level.tolist() for name, level in samples.levels.items()},
+        **{name: (array.shape, array.tobytes()) for name, array in predictor.arrays().items()},
+    }
+    for asked in fold.test:
+        answer = predictor.predict(asked, INDEX.find(asked), LEVEL)
+        assert np.isfinite(answer.effect).all()
+        assert (answer.lower <= answer.upper).all()
+        values = (in_bytes(v) for v in (answer.effect, answer.lower, answer.upper))
+        learned[f"answer for {asked}"] = (answer.status, *values)
+    return learned
+
+
+@pytest.mark.parametrize("name", OF_SAMPLES)
+@pytest.mark.parametrize(("batches", "adjusted"), [(2, True), (3, True), (2, False)])
+def test_held_out_samples_change_no_embedding_and_no_prediction_by_one_bit(name, batches, adjusted):
+    statistics = random_screen(batches, batches, kept=0.8)
+    factors = ["batch"] if adjusted else []
+    for fold in folds(kfold(NAMES, 3, 1, seed=batches)):
+        other = scrambled(statistics, not_among(statistics, fold.train), seed=7)
+        before, after = (
+            learned_from_samples(values, fold, OF_SAMPLES[name], factors)
+            for values in (statistics, other)
+        )
+        assert before == after
+        assert set(before["samples"][2:]) == {CONTROL, *fold.train}
+        assert set(before["levels"]) == {"batch"}
+
+
+@pytest.mark.parametrize("name", OF_SAMPLES)
+def test_what_is_known_of_samples_does_change_the_embedding(name):
+    """Also what pools to the same: shifts of batches reach mixed forms alone."""
+    statistics = random_screen(2, 2)
+    fold = next(folds(kfold(NAMES, 3, 1, seed=2)))
+    other = scrambled(statistics, not_among(statistics, fold.train[1:]), seed=7)
+    before, after = (
+        learned_from_samples(values, fold, OF_SAMPLES[name]) for values in (statistics, other)
+    )
+    assert before["gene_embedding"] != after["gene_embedding"]
+    for asked in fold.test:
+        assert before[f"answer for {asked}"] != after[f"answer for {asked}"]
+
+
+def test_what_only_held_out_perturbations_connect_leaves_the_samples_too():
+    statistics = chained_screen()
+    screen = Experiment(statistics, INDEX, ["batch"], strata=["batch"])
+    training, left_out = training_set(screen, Fold(1, 1, ["B", "C"], ["A"]))
+    assert set(left_out) == {"B"}
+    assert set(training.samples.perturbations) == {CONTROL, "C"}
+    assert training.samples.levels == {}  # one batch is left, which is no factor
+    np.testing.assert_array_equal(training.control, statistics.control)
+
+
+def test_samples_of_a_fold_are_told_apart_by_all_strata_and_carry_the_design():
+    statistics = random_screen(3, batches=2, contexts=CONTEXTS)
+    screen = Experiment(statistics, INDEX, ["batch"], strata=["batch", "line"])
+    training, _ = training_set(screen, Fold(1, 1, ["G0", "G4"], ["G7"]))
+    samples = training.samples
+    assert list(samples.levels) == ["batch", "line"]
+    kept = statistics.groups["perturbation"].isin([CONTROL, "G0", "G4"])
+    assert len(samples.cells) == kept.sum()
+    assert training.design.rows == samples.cells.sum()
+    assert training.design.columns == 1 + 2 + (2 * len(CONTEXTS) - 1)
 
 
 def test_the_leak_test_sees_the_leak_of_a_joint_estimate():

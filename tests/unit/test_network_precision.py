@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from lgem.errors import InputError
-from lgem.network.precision import condition_number, partial_correlations, precision_matrix
+from lgem.network.covariance import ledoit_wolf
+from lgem.network.precision import (
+    condition_number,
+    covariance_systems,
+    partial_correlations,
+    precision_matrix,
+)
 
 
 def covariance(seed, genes, condition=1e2):
@@ -82,3 +88,32 @@ def test_condition_number_is_that_of_the_covariance():
     sigma = covariance(6, 30, condition=500)
     assert condition_number(precision_matrix(sigma)) == pytest.approx(500, rel=1e-9)
     assert condition_number(sigma) == pytest.approx(500, rel=1e-9)
+
+
+@pytest.mark.parametrize(("cells", "genes"), [(200, 12), (12, 12), (9, 12)], ids=str)
+def test_the_systems_of_a_network_are_those_of_its_covariance(cells, genes):
+    rng = np.random.default_rng(cells)
+    values = rng.normal(size=(cells, genes)) @ rng.normal(size=(genes, genes))
+    values = (values - values.mean(axis=0)) / values.std(axis=0)
+    sigma, shrinkage = ledoit_wolf(values)
+    before = precision_matrix(sigma)
+    loading = rng.normal(size=(genes, 1))
+    after = before + loading @ loading.T
+    first, second = covariance_systems(values, shrinkage, before, after)
+    assert (first.system, second.system) == ("covariance", "covariance: updated")
+    for system, theta in ((first, before), (second, after)):
+        assert (system.rows, system.columns, system.rank) == (genes, genes, genes)
+        assert system.verdict == "unique"
+        assert system.condition == pytest.approx(np.linalg.cond(theta), rel=1e-9)
+        np.testing.assert_allclose(system.singular, np.linalg.svd(theta)[1], rtol=1e-9)
+    # Of the sample covariance itself: centred, its rank is below the number of cells.
+    rank = np.linalg.matrix_rank(values)
+    assert rank == min(cells - 1, genes)
+    told = f"covariance of {genes} genes over {cells} cells, of rank {rank}"
+    shrunk = f"shrinkage {shrinkage:.3g} brings its condition number from "
+    if rank < genes:
+        condition, told = "inf", f"{told}: it has no inverse of its own"
+    else:
+        condition = f"{np.linalg.cond(values.T @ values):.3g}"
+    end = f"{condition} to {np.linalg.cond(before):.3g}"
+    assert first.explanation == f"{told}; {shrunk}{end}"

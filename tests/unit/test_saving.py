@@ -13,6 +13,8 @@ from tests.unit.model_cases import (
     UNMEASURED,
     bilinear_screen,
     part_of,
+    same_bytes,
+    sampled_training,
     training,
 )
 
@@ -57,6 +59,34 @@ def test_every_linear_model(gene, perturbation, on_target, tmp_path):
     P = PerturbationEmbedding(perturbation, TABLE) if perturbation in ("file", "dataset") else None
     known = part_of(bilinear_screen(30, 12, 1, own=-0.5), list(range(2, 12)))
     assert_saved("linear", known, settings, tmp_path, GENE_TABLE if gene == "file" else None, P)
+
+
+OF_SAMPLES = [
+    {"gene_embedding": "pca_unadjusted"},
+    *(
+        {"gene_embedding": "lmf", "mixed_forms": {"dimensions": 4, "codes": codes, "sweeps": 40}}
+        for codes in ("free", "constrained")
+    ),
+]
+
+
+@pytest.mark.parametrize("chosen", [{}, FIXED], ids=["chosen", "fixed"])
+@pytest.mark.parametrize("on_target", [False, True])
+@pytest.mark.parametrize("settings", OF_SAMPLES, ids=str)
+def test_models_of_samples(settings, on_target, chosen, tmp_path):
+    """What is saved needs no samples: the embedding is in it."""
+    known = sampled_training(30, [*SINGLES, "G1", "G2", "G4", "X1", "G3+G8"], 3)
+    assert_saved("linear", known, {**settings, **chosen, "on_target": on_target}, tmp_path)
+    first, second = (
+        fit_predictor("linear", known, {**settings, **chosen, "on_target": on_target})
+        for _ in range(2)
+    )
+    assert same_bytes(first.arrays(), second.arrays())
+    assert first.interval(0.8) == ("jackknife+", "")
+    answer = first.predict("G5", INDEX.find("G5"), 0.8)
+    assert (answer.lower < answer.upper).all()
+    if chosen:
+        assert first.arrays()["gene_embedding"].shape == (30, 3)
 
 
 SETTINGS = [

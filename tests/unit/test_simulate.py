@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from lgem.config_dataset import Simulation
 from lgem.errors import InputError
 from lgem.files import write_h5ad
-from lgem.screen.simulate import CONTROL, draw_library, simulate_screen
+from lgem.screen.simulate import CONTROL, _draw_batches, draw_library, simulate_screen
 from lgem.screen.truth import log_normalise
 
 SMALL = {
@@ -200,6 +201,75 @@ def test_guides_that_hardly_work_make_weak_perturbations():
     assert (own < 0).all()
     assert (own[0] > own[1]).all()
     assert own[0].mean() > 0.4 * own[1].mean()
+
+
+# Batches
+
+
+def shares(screen):
+    """Shares of the batches in every perturbation (perturbations × batches), without control's."""
+    counts = pd.crosstab(screen.cells.obs["perturbation"], screen.cells.obs["batch"])
+    table = counts.div(counts.sum(axis=1), axis=0)
+    return table.drop(index=CONTROL), table.loc[CONTROL]
+
+
+def test_without_imbalance_batches_are_drawn_as_whole_numbers_and_nothing_else_is():
+    ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
+    owner = np.random.default_rng(4).integers(5, size=1000)
+    batch = _draw_batches(ours, owner, 5, 3, 0.0)
+    np.testing.assert_array_equal(batch, theirs.integers(3, size=1000))
+    assert ours.bit_generator.state == theirs.bit_generator.state  # later draws are the same too
+
+
+def test_without_imbalance_shares_differ_by_chance_alone(screen):
+    perturbed, control = shares(screen)
+    assert np.abs(perturbed - 1 / 3).max(axis=None) < 0.2
+    assert np.abs(control - 1 / 3).max() < 0.06
+
+
+def test_the_default_has_no_imbalance():
+    assert Simulation().batch_imbalance == 0
+
+
+def test_with_imbalance_shares_of_perturbations_differ_and_those_of_control_do_not(screen):
+    uneven = simulate_screen(**{**SMALL, "batch_imbalance": 2.0, "truth_draws": 2})
+    perturbed, control = shares(uneven)
+    assert np.abs(control - 1 / 3).max() < 0.06
+    # Of Dirichlet(½, ½, ½) a share has the standard deviation √(2/9 / 2.5) = 0.298.
+    spread = np.sqrt(np.mean((perturbed.to_numpy() - 1 / 3) ** 2))
+    assert spread == pytest.approx(0.298, abs=0.09)
+    assert (perturbed.max(axis=1) > 0.8).any()
+    assert set(uneven.cells.obs["batch"]) == {"batch_1", "batch_2", "batch_3"}
+    # The library, its guides and their numbers of cells are those of the even screen.
+    for column in ("perturbation", "guide"):
+        assert (
+            uneven.cells.obs[column].astype(str).tolist()
+            == screen.cells.obs[column].astype(str).tolist()
+        )
+    pd.testing.assert_frame_equal(uneven.network, screen.network)
+
+
+def test_little_imbalance_is_almost_even():
+    rng, owner = np.random.default_rng(1), np.repeat(np.arange(40), 500)
+    spreads = []
+    for imbalance in (0.001, 0.1, 10.0):
+        batch = _draw_batches(rng, owner, 40, 4, imbalance)
+        counts = np.array([np.bincount(batch[owner == one], minlength=4) for one in range(40)])
+        assert counts.sum(axis=1).tolist() == [500] * 40
+        np.testing.assert_allclose(counts[0] / 500, 0.25, atol=0.08)  # control
+        spreads.append(np.std(counts[1:] / 500))
+    assert spreads[0] < 0.03 < spreads[1] < 0.2 < spreads[2]
+
+
+def test_a_seed_fixes_uneven_batches_too():
+    uneven = {**SMALL, "batch_imbalance": 1.5, "truth_draws": 2}
+    one, other = (simulate_screen(**uneven) for _ in range(2))
+    assert_same(one.cells, other.cells)
+
+
+def test_batches_do_not_depend_on_the_imbalance_where_there_is_one_alone():
+    one = {**SMALL, "batches": 1, "batch_imbalance": 3.0, "truth_draws": 2}
+    assert set(simulate_screen(**one).cells.obs["batch"]) == {"batch_1"}
 
 
 # Contradictions

@@ -4,14 +4,30 @@ import numpy as np
 import pytest
 
 from lgem.prediction import tuning
-from lgem.prediction.embedding import GeneEmbedding, PerturbationEmbedding, random_genes
+from lgem.prediction.codes import CONSTRAINED, FREE, FormSettings
+from lgem.prediction.embedding import (
+    LMF,
+    PCA_UNADJUSTED,
+    GeneEmbedding,
+    PerturbationEmbedding,
+    random_genes,
+)
+from lgem.prediction.intervals import LeftOut
 from lgem.prediction.linear import Parameters, Specification
+from lgem.prediction.mixed_forms import MONOTONE
 from lgem.prediction.model import fit_predictor
 from lgem.prediction.space import Columns
 from lgem.prediction.training import Training
 from lgem.prediction.tuning import BILINEAR, BOTH, MEAN, OFF, Grid, choose, left_out_losses
 from lgem.screen.labels import Target
-from tests.unit.model_cases import bilinear_screen, part_of, remaining, slow_model, training
+from tests.unit.model_cases import (
+    bilinear_screen,
+    part_of,
+    remaining,
+    sampled_training,
+    slow_model,
+    training,
+)
 
 
 def screen(genes, perturbations, seed=0):
@@ -60,11 +76,11 @@ def brute_force(known, specification, grid, masked, parts=None):
     return np.concatenate(losses)
 
 
-def assert_honest(known, specification, grid, masked, parts=None):
+def assert_honest(known, specification, grid, masked, parts=None, tolerance=1e-10):
     found = left_out_losses(Columns.of(known), specification, grid, masked)
     expected = brute_force(known, specification, grid, masked, parts)
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 SOURCES = [
@@ -97,6 +113,90 @@ def test_the_same_with_more_perturbations_than_genes(gene, solver, masked):
     known = screen(7, 13)
     specification = Specification(*sources(7, gene, "target"), solver)
     assert_honest(known.masked() if masked else known, specification, grid_of(solver), masked)
+
+
+# Two targets are not measured; two perturbations are doubles, of which one gene is no single.
+SAMPLED = [*(f"G{k}" for k in range(6)), "X1", "X2", "G0+G1", "G1+G6"]
+
+
+def lmf(codes, **settings):
+    return GeneEmbedding(LMF, forms=FormSettings(dimensions=4, codes=codes, **settings))
+
+
+# Losses in coordinates against refits in gene space. Components and block sweeps are exact. The
+# variance ratio of the constrained form is the maximum of a likelihood, which is flat there: half
+# of the digits are known.
+OF_SAMPLES = {
+    "pca_unadjusted": (GeneEmbedding(PCA_UNADJUSTED), 1e-10),
+    "lmf free": (lmf(FREE, schedule=MONOTONE, sweeps=40), 1e-10),
+    "lmf constrained": (lmf(CONSTRAINED), 1e-6),
+}
+
+
+@pytest.mark.parametrize("solver", ["tikhonov", "ridge", "pinv"])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("genes", "batches"), [(80, 2), (80, 3), (16, 2), (7, 3)])
+@pytest.mark.parametrize("gene", OF_SAMPLES)
+def test_samples_are_left_out_with_their_perturbation(gene, genes, batches, masked, solver):
+    known = sampled_training(genes, SAMPLED, batches, seed=genes)
+    source, tolerance = OF_SAMPLES[gene]
+    perturbations = {"tikhonov": "target", "ridge": "pca", "pinv": "random"}[solver]
+    specification = Specification(source, PerturbationEmbedding(perturbations, seed=3), solver)
+    grid = Grid((0.7,), (1, 3), (0.0,) if solver == "pinv" else (0.1,))
+    known = known.masked() if masked else known
+    assert_honest(known, specification, grid, masked, tolerance=tolerance)
+
+
+@pytest.mark.parametrize(("settled", "tolerance"), [(1e-4, 1e-8), (1e-6, 5e-3)])
+def test_the_same_with_quasi_newton_steps_up_to_where_they_stop(settled, tolerance):
+    """Every step multiplies the rounding in which coordinates differ from gene space.
+
+    After few steps nothing is seen of that. After the hundreds that the default tolerance takes
+    the two stop at points of the same flat valley that are a little apart.
+    """
+    known = sampled_training(80, SAMPLED, 3, seed=80)
+    embedding = PerturbationEmbedding("target")
+    specification = Specification(lmf(FREE, tolerance=settled), embedding, "tikhonov")
+    assert_honest(known, specification, Grid((0.7,), (3,), (0.1,)), False, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("gene", OF_SAMPLES)
+def test_an_embedding_that_has_seen_the_samples_left_out_would_be_noticed(gene):
+    known = sampled_training(80, SAMPLED, 2, seed=80)
+    source, tolerance = OF_SAMPLES[gene]
+    specification = Specification(source, PerturbationEmbedding("target"), "tikhonov")
+    grid = Grid((0.7,), (2,), (0.1,))
+    honest = left_out_losses(Columns.of(known), specification, grid, False)
+    fixed = GeneEmbedding("file", source.of(Columns.of(known), 2))
+    seen = left_out_losses(
+        Columns.of(known), Specification(fixed, PerturbationEmbedding("target"), "tikhonov"),
+        grid, False,
+    )  # fmt: skip
+    known_ones = [k for k, target in enumerate(known.targets) if target.rows]
+    assert np.abs(honest - seen)[known_ones, 1].max() > 100 * tolerance
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("gene", OF_SAMPLES)
+def test_residuals_of_intervals_are_those_of_refitting_everything(gene, masked):
+    known = sampled_training(80, SAMPLED, 2, seed=80)
+    known = known.masked() if masked else known
+    source, tolerance = OF_SAMPLES[gene]
+    specification = Specification(source, PerturbationEmbedding("target"), "tikhonov")
+    parameters = Parameters(0.7, 3, 0.1)
+    found = LeftOut.of(known, specification, parameters, masked)
+    assert found.residuals.shape == known.effects.shape
+    for k, name in enumerate(known.perturbations):
+        rest = part_of(known, remaining(known.perturbations, [k]))
+        effect = slow_model(rest, specification, parameters)(name, known.targets[k])
+        expected = np.abs(known.effects[:, k] - effect)
+        own = list(known.targets[k].rows or ()) if masked else []
+        assert np.isnan(found.residuals[own, k]).all()
+        kept = np.setdiff1d(np.arange(80), own)
+        np.testing.assert_allclose(found.residuals[kept, k], expected[kept], atol=tolerance)
+    asked = known.targets[known.perturbations.index("G3")]
+    lower, upper = found.bounds("G3", asked, specification.perturbations, 3, 0.8)
+    assert (lower < upper).all()
 
 
 @pytest.mark.parametrize(("gene", "perturbation"), [("pca", "target"), ("random", "file")])

@@ -7,18 +7,27 @@ RESULTS = {
     *("screen_model.json", "network/precision.npz", "network/edges.parquet"),
     *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
     *("network/strongest.tsv", "network/changes.tsv", "network/scores.tsv"),
-    "network/headline.txt",
+    *("network/headline.txt", "differential_expression.parquet", "differential_expression.tsv"),
+    *("singular_values.tsv", "mixed_forms/model.npz", "mixed_forms/model.json"),
+    *(f"mixed_forms/{table}.tsv" for table in ("convergence", "starts", "variance", "codes")),
 }
 # The name of every figure of a simulated screen: what is promised, whatever the layout says.
 FIGURES = {
     *("on_target", "held_out_error", "observed_against_predicted", "error_by_genes", "doubles"),
     *("embedding_swaps", "calibration", "predicted_against_truth", "partial_correlations"),
-    *("largest_changes", "network_scores"),
+    *("largest_changes", "network_scores", "linear_systems", "mixed_forms"),
 }
 KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
 COLUMNS = {
     "qc.tsv": "perturbation n_cells n_guides on_target_log2_fold_change on_target_z status reason",
-    "design.tsv": "system rows columns rank condition verdict explanation",
+    "differential_expression.tsv": "perturbation significant rank own gene control effect se t "
+    "p_value q_value",
+    "design.tsv": "system rows columns rank condition verdict explanation aliased cause remedy",
+    "singular_values.tsv": "system order singular_value",
+    "mixed_forms/convergence.tsv": "schedule start sweep objective",
+    "mixed_forms/starts.tsv": "start objective sweeps converged fixed random distance",
+    "mixed_forms/variance.tsv": "form start part share",
+    "mixed_forms/codes.tsv": "sample perturbation batch n_cells K1 H1",
     "splits.tsv": "scheme repeat fold perturbation set context seen",
     "metrics.tsv": "model repeat fold perturbation gene_set metric value status reason",
     "summary.tsv": "model gene_set perturbations metric mean lower upper n n_asked calibrated "

@@ -21,9 +21,17 @@ SCRAMBLED = (*HELD_OUT, "GENE2+GENE4")
 VALUES = ("measured", "scrambled")
 # That no other model leaks is tested without Snakemake: tests/unit/test_folds.py.
 MODELS = {
-    "cells": ("lgem", "paper", "mean_on_target", "lgem_random_G"),
-    "profiles": ("lgem", "paper"),
+    "cells": ("lgem", "paper", "mean_on_target", "lgem_random_G", "lmf", "unadjusted"),
+    "profiles": ("lgem", "paper", "lmf", "unadjusted"),
 }
+# What is made from samples stays on, so that there is something to leak.
+FIXED = {"dimensions": 2, "penalty": 0.1, "mean_weight": 0.5}
+FITTED = [
+    {"name": "lgem"},
+    {"name": "paper", "preset": "paper"},
+    {"name": "lmf", "gene_embedding": "lmf", **FIXED},
+    {"name": "unadjusted", "gene_embedding": "pca_unadjusted", **FIXED},
+]
 PREDICTIONS = [(kind, model) for kind, models in MODELS.items() for model in models]
 
 
@@ -65,6 +73,7 @@ def folder(tmp_path_factory):
         dataset=list(datasets),
         datasets=datasets,
         splits=splits,
+        models=FITTED,
         evaluation={**SHORT["evaluation"], "interval": 0.6},  # for which few residuals do
     )
     wanted = [

@@ -37,6 +37,8 @@ MODELS = [
     {"name": "kronecker", "solver": "kronecker", "on_target": False},
     {"name": "pinv", "solver": "pinv", "on_target": False},
     {"name": "ridge", "solver": "ridge"},
+    {"name": "unadjusted", "gene_embedding": "pca_unadjusted", **FIXED},
+    {"name": "lmf", "gene_embedding": "lmf", **FIXED},
 ]
 # Tables that are no embeddings, and what is told of them.
 TABLES = {
@@ -145,7 +147,9 @@ def test_what_the_other_screen_does_not_have_is_predicted_by_the_mean_and_says_s
     assert set(obs.loc[~unknown, "status"]) == {"predicted"}
 
 
-@pytest.mark.parametrize("name", ["lgem", "genes", "perturbations", "random", "identity"])
+@pytest.mark.parametrize(
+    "name", ["lgem", "genes", "perturbations", "random", "identity", "unadjusted", "lmf"]
+)
 def test_what_can_be_embedded_is_predicted(predictions, name):
     assert set(predictions[name].obs["status"]) == {"predicted"}
 

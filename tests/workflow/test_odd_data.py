@@ -122,11 +122,14 @@ def odd(tmp_path_factory):
             **CELLS,
             **{"path": "part.h5ad", "keep": {"day": "1"}, "gene_symbols": "symbol"},
         },
+        "one_lane": {**CELLS, "path": "odd.h5ad", "batch": None},
+        "bulk": {"kind": "profiles", "path": "unmeasured.tsv"},
     }
     write_config(folder, dataset=list(datasets), datasets=datasets, pseudobulk={"min_cells": 1})
     targets = [
         *("odd/metrics.tsv", "odd/network/statistics.tsv", "unmeasured/metrics.tsv"),
-        *("part/predictions/additive.h5ad", "part/network/statistics.tsv"),
+        *("part/predictions/additive.h5ad", "part/network/statistics.tsv", "part/design.tsv"),
+        *("one_lane/mixed_forms/model.json", "bulk/design.tsv"),
     ]
     return succeed(folder, *(f"results/{target}" for target in targets))
 
@@ -167,11 +170,46 @@ def test_every_perturbation_that_is_not_kept_has_its_reason(odd):
     effects = anndata.read_h5ad(odd.folder / "results/part/effects.h5ad")
     left_out = effects.obs.loc[effects.obs["status"] == "left_out", "reason"]
     assert left_out.to_dict() == qc["reason"].dropna().to_dict()
-    assert odd.table("part/design.tsv").loc[0, "explanation"] == (
+    first = odd.table("part/design.tsv").loc[0]
+    assert first["explanation"] == (
         f"5 effects estimated, adjusted for batch; 1 left out, {unconnected}: GENE3"
     )
+    # What was solved is sound; what was asked for is not, and says how to mend it.
+    assert (first["system"], first["verdict"]) == ("effects", "unique")
+    assert first["columns"] == first["rank"] == 1 + 5 + 1
+    assert first["aliased"] == "GENE3 = lane_9"
+    assert first["cause"] == "confounded batch"
+    assert first["remedy"].startswith(
+        "put control cells into lane_9, or GENE3 cells into a batch with control; or adjust_batch:"
+    )
+    log = (odd.folder / "logs/part/effects.log").read_text("utf-8")
+    assert first["remedy"] in log
     held_out = anndata.read_h5ad(odd.folder / "results/part/predictions/additive.h5ad").obs
     assert sorted(held_out["perturbation"]) == kept
+
+
+def test_a_screen_without_batches_has_no_random_part_and_says_so(odd):
+    codes = odd.table("one_lane/mixed_forms/codes.tsv")
+    random = [column for column in codes if column.startswith("H")]
+    assert random
+    assert (codes[random] == 0).all(axis=None)
+    assert (codes["K1"] != 0).any()
+    assert set(codes["batch"]) == {"all"}
+    shares = odd.table("one_lane/mixed_forms/variance.tsv").groupby("part")["share"]
+    assert shares.max()["random"] == shares.min()["overlap"] == 0
+    told = json.loads((odd.folder / "results/one_lane/mixed_forms/model.json").read_text("utf-8"))
+    assert told["random_part"] is False
+    log = (odd.folder / "logs/one_lane/mixed_forms.log").read_text("utf-8")
+    assert "there is no random part, H is 0" in log
+
+
+def test_profiles_without_perturbations_meet_the_systems_of_the_network_alone(odd):
+    design = odd.table("bulk/design.tsv")
+    assert design["system"].tolist() == ["covariance", "covariance: updated"]
+    assert (design["verdict"] == "unique").all()
+    values = odd.table("bulk/singular_values.tsv")
+    assert values["system"].value_counts().to_dict() == dict.fromkeys(design["system"], len(GENES))
+    assert not (odd.folder / "results/bulk/mixed_forms").exists()
 
 
 def test_edges_of_genes_with_symbols_show_both(odd):
@@ -257,7 +295,9 @@ def test_where_no_target_is_measured_nothing_specific_is_learned(odd):
     data = anndata.read_h5ad(place)
     assert data.obs["reason"].str.startswith("target not measured: UNSEEN").all()
     fitted = odd.folder / "results/unmeasured/models/lgem"
-    for path in fitted.glob("*.json"):
+    folds = list(fitted.glob("repeat*.json"))
+    assert len(folds) == 5
+    for path in folds:
         content = json.loads(path.read_text("utf-8"))["fitted"]
         assert content["parts"] in ("no change", "mean")
         assert content["dimensions"] == content["embedded"] == 0

@@ -88,7 +88,10 @@ def test_every_table_and_figure_is_in_its_category(whole_run):
         for name, parts in json.loads(written[1]).items()
     }
     assert found.keys() == {"Screen", "Prediction", "Network"}
-    assert {"qc.tsv", "design.tsv", "figures/on_target.png"} <= found["Screen"]
+    tables = {"qc.tsv", "design.tsv", "differential_expression.tsv"}
+    tables |= {"mixed_forms/variance.tsv", "mixed_forms/codes.tsv"}
+    drawn = {f"figures/{name}.png" for name in ("on_target", "linear_systems", "mixed_forms")}
+    assert tables | drawn <= found["Screen"]
     scores = {"metrics.tsv", "summary.tsv", "comparisons.tsv", "figures/held_out_error.png"}
     drawn = {"error_by_genes", "embedding_swaps", "doubles", "calibration"}
     drawn |= {"observed_against_predicted", "predicted_against_truth"}

@@ -53,6 +53,7 @@ def test_every_promised_file_is_there_and_whole(whole_run, results):
         *(f"figures/{name}.{kind}" for name in layout.figures("tiny") for kind in KINDS),
         *(f"predictions/{model}.h5ad" for model in layout.models),
         *(f"models/{m}/{fold}.{kind}" for m in layout.models for fold in folds for kind in FITTED),
+        *(f"models/{model}/systems.json" for model in layout.models),
     }
     found = files(results)
     assert promised <= found.keys()
@@ -349,8 +350,9 @@ def test_another_model_leaves_the_screen_and_the_other_models_alone(whole_run, t
     assert after["fit"] == after["predict"] == 1
     upstream = {"simulate", "plan_cells", "count_shard", "pseudobulk", "qc", "effects", "splits"}
     upstream |= {"technical_duplicate", "screen", "network"}  # the first model is the same
+    upstream |= {"mixed_forms", "figure_mixed_forms"}
     assert not upstream & after.keys()
-    assert {"merged_config", "evaluate", "report"} <= after.keys()
+    assert {"merged_config", "evaluate", "design", "report"} <= after.keys()
 
 
 def test_figures_can_be_asked_for_alone(whole_run, tmp_path):
