@@ -31,7 +31,8 @@ RUNS: dict[str, dict[str, Any]] = {
             {"name": "lgem"},
             {"name": "unadjusted", "gene_embedding": "pca_unadjusted"},
             {"name": "free", "gene_embedding": "lmf"},
-        ]
+        ],
+        "mixed_forms": {"codes": "free"},
     },
     "constrained": {
         "models": [{"name": "constrained", "gene_embedding": "lmf"}],
@@ -39,6 +40,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "as_they_are": {
         "pseudobulk": {"adjust_batch": False},
+        "mixed_forms": {"codes": "free"},
         "models": [{"name": "lgem"}, {"name": "free", "gene_embedding": "lmf"}],
     },
 }

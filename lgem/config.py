@@ -180,9 +180,9 @@ class MixedForms(Section):
         0.01, description="on codes and loadings, blocks scaled to mean square length 1 per sample"
     )
     codes: Literal["free", "constrained"] = Field(
-        "free",
-        description="free: shared codes of profiles, perturbations and batches; constrained: a "
-        "mixed model, codes linear in perturbation and batch. Of gene_embedding lmf",
+        "constrained",
+        description="of gene_embedding lmf and codes.tsv. constrained: a mixed model, codes linear "
+        "in perturbation and batch; free: shared codes of profiles, perturbations and batches",
     )
     schedule: Literal["accelerated", "monotone", "cyclic"] = Field(
         "accelerated",
@@ -190,10 +190,12 @@ class MixedForms(Section):
         "comparison",
     )
     sweeps: Count = Field(2000, description="at most")
-    tolerance: Positive = Field(
+    tolerance: Annotated[float, Field(gt=0, le=0.01)] = Field(
         1e-6, description="settled where a sweep lowers the objective by less than this share"
     )
-    starts: Count = Field(5, description="starts that the spread of the free form is read from")
+    starts: Annotated[int, Field(ge=1, le=100)] = Field(
+        5, description="starts that the spread of the free form is read from"
+    )
 
 
 class Network(Section):

@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
-from lgem.errors import listing
+from lgem.errors import clipped, listing
 from lgem.systems import ROUNDING, Dependence, Diagnosis, dependences, diagnose
 
 INTERCEPT = "intercept"
@@ -23,8 +23,7 @@ REDUNDANT = "redundant factor"
 CONFOUNDED = "confounded batch"
 COLLINEAR = "collinear covariate"
 
-# Names in a sentence, and characters in a name: the keys of some batches join nine fields.
-MOST_NAMES, LONGEST_NAME = 5, 40
+MOST_NAMES = 5  # in a sentence
 
 
 @dataclass(frozen=True)
@@ -316,12 +315,21 @@ class _Words:
         if len(factors) == 1:
             twice = f"{self._names(members)} mark all {self.unit}: they add up to the intercept"
             return REDUNDANT, twice, "drop one level or the intercept"
-        for coarse, fine in permutations(factors, 2) if len(factors) == 2 else ():
-            if self.table.groupby(fine, observed=True)[coarse].nunique().max() == 1:
-                twice = f"every {fine} has one {coarse}: {fine} says already what {coarse} says"
-                return REDUNDANT, twice, f"drop {coarse}, which changes no other effect"
+        pairs = permutations(reversed(factors), 2) if len(factors) == 2 else ()
+        nested = [(coarse, fine) for coarse, fine in pairs if self._nested(fine, coarse)]
+        if len(nested) == 2:
+            same = f"{joined(factors)} mark the same {self.unit}"
+            return COLLINEAR, same, "drop either of them, which changes no other effect"
+        if nested:
+            coarse, fine = nested[0]
+            twice = f"every {fine} has one {coarse}: {fine} says already what {coarse} says"
+            return REDUNDANT, twice, f"drop {coarse}, which changes no other effect"
         remedy = f"drop one of {joined(factors)}, or add {self.unit} of other combinations of them"
         return COLLINEAR, self._inseparable(relation, members), remedy
+
+    def _nested(self, fine: str, coarse: str) -> bool:
+        """Whether every level of one factor has one level of another."""
+        return bool(self.table.groupby(fine, observed=True)[coarse].nunique().max() == 1)
 
     def _collinear(
         self, relation: Dependence, members: list[int], factors: list[str]
@@ -358,14 +366,6 @@ class _Words:
         left = [_term(name, c) for name, c in terms if c > 0]
         right = [_term(name, -c) for name, c in terms if c < 0]
         return f"{_sum(left)} = {_sum(right)}"
-
-
-def clipped(name: str) -> str:
-    """Shorten a name that is too long to read, in its middle, and quote what is left."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    half = (LONGEST_NAME - 1) // 2
-    return f"'{name[:half]}…{name[-half:]}'"
 
 
 def joined(names: Sequence[str], word: str = "and") -> str:

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+# The keys of some batches join nine fields.
+LONGEST_NAME = 40
+
 
 class InputError(ValueError):
     """Something that the user supplied is not usable.
@@ -57,3 +60,11 @@ def listing(values: Iterable[object], most: int = 10) -> str:
     words = [str(value) for value in values]
     rest = len(words) - most
     return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def clipped(name: str) -> str:
+    """Shorten a name that is too long to read, in its middle, and quote what is left."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = (LONGEST_NAME - 1) // 2
+    return f"'{name[:half]}…{name[-half:]}'"

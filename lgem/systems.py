@@ -251,12 +251,15 @@ def systems_table(systems: Sequence[System]) -> pd.DataFrame:
 
 
 def worst(systems: Sequence[System]) -> System:
-    """Return the most deficient, then the worst conditioned, of one system met several times."""
+    """Return the worst of one system met several times.
 
-    def badness(system: System) -> tuple[int, float]:
+    That is the most deficient, of these one with a cause, of these the worst conditioned.
+    """
+
+    def badness(system: System) -> tuple[int, bool, float]:
         if system.columns is None or system.rank is None:
-            return -1, 0.0
-        return system.columns - system.rank, system.condition or 0.0
+            return -1, False, 0.0
+        return system.columns - system.rank, bool(system.cause), system.condition or 0.0
 
     return max(systems, key=badness)
 

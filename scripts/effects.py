@@ -11,7 +11,12 @@ from lgem.screen.differential import (
     strongest_genes,
     write_differential,
 )
-from lgem.screen.effects import effects_of_screen, effects_system, explain_effects
+from lgem.screen.effects import (
+    adjustable,
+    effects_of_screen,
+    effects_system,
+    explain_effects,
+)
 from lgem.screen.io import effects_data, group_statistics, symbols_of
 from lgem.screen.labels import TargetIndex
 from lgem.screen.qc import LEFT_OUT
@@ -33,7 +38,9 @@ with job(snakemake) as log:
     effects, factors = effects_of_screen(
         statistics, ["batch", *screen["covariates"]], snakemake.params.adjust_batch, unit
     )
-    explanation = explain_effects(statistics, factors, unit)
+    # Also where nothing is adjusted for: batches may stand in for effects there.
+    strata = adjustable(statistics.groups, ["batch", *screen["covariates"]])
+    explanation = explain_effects(statistics, strata, unit)
     system = effects_system(effects, factors, explanation)
     origin = provenance(**snakemake.params.origin)
     data = effects_data(effects, qc, pseudobulk.var, control)

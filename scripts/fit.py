@@ -41,5 +41,7 @@ with job(snakemake) as log:
         log.info("%s: %s", fold_name(fold), predictor.in_words())
         for name, reason in dropped.items():
             log.info("%s: %s is not in training: %s", fold_name(fold), name, reason)
-        systems += systems_of(snakemake.wildcards.model, predictor, training, model["settings"])
+        systems += systems_of(
+            snakemake.wildcards.model, predictor, training, dropped, model["settings"]
+        )
     write_json(systems_content(over_folds(systems)), Path(snakemake.output[0]) / "systems.json")

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import anndata
 import numpy as np
 
+from lgem.errors import listing
 from lgem.files import write_arrays, write_json, write_table
 from lgem.prediction.codes import FormSettings
 from lgem.prediction.folds import Experiment
 from lgem.prediction.mixed_study import study
 from lgem.prediction.samples import Samples
 from lgem.provenance import provenance
-from lgem.screen.effects import adjustable
+from lgem.screen.effects import adjustable, not_estimable
 from lgem.screen.io import ESTIMATED
 from lgem.systems import systems_content
 from scripts.job import job
@@ -37,13 +38,19 @@ with job(snakemake) as log:
         fixed_features=np.array(samples.fixed_features, dtype=str),
         random_features=np.array([" = ".join(pair) for pair in samples.random_features], dtype=str),
     )
-    described = {"settings": asdict(settings), **found.described()}
+    inseparable = sorted(not_estimable(statistics, list(samples.levels)))
+    described = {"settings": asdict(settings), **found.described(), "inseparable": inseparable}
     write_json({**described, "provenance": provenance(**params.origin)}, out.fitted)
     for name in ("convergence", "starts", "variance", "codes"):
         write_table(getattr(found, name), out[name])
-    write_json(systems_content(found.free.systems()), out.systems)
+    write_json(systems_content(found.systems()), out.systems)
     if not samples.random_features:
         log.info("no batch or covariate has several levels: there is no random part, H is 0")
+    elif not found.split_settled:
+        log.info("fewer batches or perturbations than codes: the free form's split is arbitrary")
+    if inseparable:
+        what = listing(inseparable)
+        log.warning("no form can tell these perturbations from batches: %s", what)
     log.info(
         "%d samples, %d codes: %s after %d sweeps; variance ratio of the constrained form %.3g",
         len(samples.cells),

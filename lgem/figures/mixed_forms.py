@@ -67,7 +67,7 @@ def mixed_forms(
         ``variance.tsv``: form (``free`` or ``constrained``), start, part (``fixed``, ``random``,
         ``overlap`` or ``residual``), share of ‖Y‖².
     codes
-        ``codes.tsv``: sample, perturbation, batch, K1 … Kk, H1 … Hk; H may be 0 throughout.
+        ``codes.tsv``: sample, form, perturbation, batch, K1 … Kk, H1 … Hk; H may be 0 throughout.
     control
         What the control samples are called among the perturbations.
 
@@ -86,7 +86,8 @@ def mixed_forms(
             width="double",
         )  # fmt: skip
     notes = [*_notes(sweeps), *_split(shares), *told]
-    figure = _draw(sweeps, shares, samples, " ".join(notes), control)
+    forms = sorted(set(style.texts(codes["form"]))) if "form" in codes else []
+    figure = _draw(sweeps, shares, samples, " ".join(notes), control, ", ".join(forms))
     said = pd.DataFrame({"mark": "note", "note": notes})
     return figure, style.drawn_table([sweeps, shares, samples, said], FORMS_COLUMNS)
 
@@ -148,12 +149,12 @@ def _split(shares: pd.DataFrame) -> list[str]:
     free = shares[shares["form"] == "free"]
     if free.empty:
         return []
-    identified = "Only the column space of the loadings is identified"
+    identified = "Free form: at best the column space of its loadings is identified"
     random = free.loc[free["part"] == "random", ["share", "lower", "upper"]]
     if not random.fillna(0.0).ne(0).any(axis=None):
         return [f"{identified}."]
     fixed = free[free["part"] == "fixed"].dropna(subset=["lower"])
-    depends = f"{identified}; how the codes are split into K and H depends on the start"
+    depends = f"{identified}; how its codes are split into K and H depends on the start"
     notes = [f"{depends}, of which there was one."]
     if len(fixed):
         lower, upper, starts = fixed.iloc[0][["lower", "upper", "starts"]]
@@ -191,7 +192,12 @@ def _beyond(sweeps: pd.DataFrame) -> pd.Series:
 
 
 def _draw(
-    sweeps: pd.DataFrame, shares: pd.DataFrame, samples: pd.DataFrame, note: str, control: str
+    sweeps: pd.DataFrame,
+    shares: pd.DataFrame,
+    samples: pd.DataFrame,
+    note: str,
+    control: str,
+    form: str,
 ) -> Figure:
     """Draw the fit and the variance above, both codes below, each with its key beside it."""
     figure = style.new_figure("double", 2 * _ROW_MM, title=_TITLE, note=note)
@@ -202,8 +208,8 @@ def _draw(
         axes.set_axis_off()
     fit.set_title("a  objective F per sweep")
     parts.set_title("b  variance by part")
-    K.set_title("c  fixed codes, by perturbation")
-    H.set_title("d  random codes, by batch")
+    K.set_title(f"c  fixed codes, {form} form" if form else "c  fixed codes")
+    H.set_title(f"d  random codes, {form} form" if form else "d  random codes")
     drawn = sweeps[sweeps["objective"].notna()]
     fit_handles = _draw_sweeps(fit, drawn, sweeps)
     parts_handles = _draw_shares(parts, shares)

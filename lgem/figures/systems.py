@@ -70,8 +70,7 @@ def linear_systems(design: pd.DataFrame, spectra: pd.DataFrame) -> Drawn:
     ----------
     design
         ``design.tsv``, a row per system: system, rows, columns, rank, condition (infinite where
-        columns are dependent), verdict (``unique``, ``infinite`` or ``not solved``,
-        for a model without a system, whose numbers are blank), cause.
+        columns are dependent), verdict (``unique``, ``infinite`` or ``not solved``), cause.
     spectra
         ``singular_values.tsv``: system, order (1 is the largest), singular_value. A system may
         have none.
@@ -164,6 +163,7 @@ def _values(shown: pd.DataFrame, spectra: pd.DataFrame) -> pd.DataFrame:
 
 def _rules(shown: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     """Return up to which relative size a singular value counts as 0, where any comes near it."""
+    shown = shown[shown["kind"] != "LGEM"]  # the rank of P ⊗ G is a product: it has no such size
     size = np.finfo(float).eps * shown[["rows", "columns"]].max(axis=1)
     least = shown["system"].map(values.groupby("system")["relative"].min())
     near = least <= 100 * size
@@ -176,9 +176,9 @@ def _note(table: pd.DataFrame, values: pd.DataFrame, spectra: pd.DataFrame) -> s
     beyond = int((table["mark"] == "not_drawn").sum())
     parts = [
         "Singular values are relative to the largest of their system, their order to its number "
-        "of columns; a line that ends early has fewer rows than columns. Condition: largest over "
-        "smallest singular value, ∞ where columns depend on one another. No number has a unit; "
-        "ranks are out of the number of columns."
+        "of columns; a line that ends early has fewer values than columns. Condition: largest "
+        "over smallest singular value, ∞ where columns depend on one another. Mixed forms: each "
+        "block, the others given. No number has a unit; ranks are out of the number of columns."
     ]
     if (values["relative"] < _LEAST).any():
         parts.append("Values of 0 lie on the lower border.")

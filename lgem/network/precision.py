@@ -85,7 +85,7 @@ def covariance_systems(
         for precision in (before, after)
     ]
     made = (
-        f"covariance of {genes} genes over {cells} cells, of rank {sample.rank}{alone}; "
+        f"covariance of {genes} genes over {cells} samples, of rank {sample.rank}{alone}; "
         f"shrinkage {shrinkage:.3g} brings its condition number from "
         f"{sample.condition**2:.3g} to {conditions[0].condition:.3g}"
     )

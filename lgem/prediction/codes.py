@@ -9,14 +9,8 @@ from scipy import linalg
 
 from lgem.prediction.components import signs_fixed
 from lgem.prediction.mixed_constrained import Contrasts, fit_constrained, variance_ratio
-from lgem.prediction.mixed_forms import (
-    ACCELERATED,
-    Fitted,
-    Forms,
-    Modalities,
-    fit_forms,
-    largest_dimensions,
-)
+from lgem.prediction.mixed_fit import ACCELERATED, Fitted, fit_forms, largest_dimensions
+from lgem.prediction.mixed_forms import Forms, Modalities
 from lgem.prediction.samples import Samples
 from lgem.systems import numerical_rank
 
@@ -41,7 +35,7 @@ class FormSettings:
 
     dimensions: int = 10
     penalty: float = 0.01
-    codes: str = FREE
+    codes: str = CONSTRAINED
     schedule: str = ACCELERATED
     sweeps: int = 2000
     tolerance: float = 1e-6

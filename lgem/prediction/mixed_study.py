@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import linalg
 
 from lgem.prediction.codes import CONSTRAINED, FREE, FormSettings, fit_free
 from lgem.prediction.mixed_constrained import Constrained, fit_constrained
-from lgem.prediction.mixed_forms import SCHEDULES, Fitted, Modalities, largest_dimensions
+from lgem.prediction.mixed_fit import SCHEDULES, Fitted, largest_dimensions
+from lgem.prediction.mixed_forms import Modalities
 from lgem.prediction.mixed_use import MixedForms, subspace_distance
 from lgem.prediction.samples import Samples
+from lgem.systems import System, diagnose_spectrum
 
 # Schedules that are run for comparison alone need not settle.
 MOST_COMPARED = 500
@@ -34,7 +37,8 @@ class Study:
     variance
         Shares of the squared length of the profiles: form, start, part, share.
     codes
-        Codes of every sample: sample, perturbation, batch (and covariates), n_cells, K1 …, H1 … .
+        Codes of every sample: sample, form, perturbation, batch (and covariates), n_cells, K1 …,
+        H1 … .
     """
 
     free: MixedForms
@@ -43,6 +47,28 @@ class Study:
     starts: pd.DataFrame
     variance: pd.DataFrame
     codes: pd.DataFrame
+
+    @property
+    def split_settled(self) -> bool:
+        """Whether there are as many features of both kinds as codes.
+
+        With fewer, nothing but the penalty says which part of a free code is fixed or random.
+        """
+        forms = self.free.forms
+        return min(len(forms.beta), len(forms.u) or len(forms.beta)) >= forms.K.shape[1]
+
+    def systems(self) -> list[System]:
+        """Return the linear systems behind both forms."""
+        covariance = self.constrained.fixed_covariance
+        spread = np.maximum(linalg.eigvalsh(covariance), 0.0)
+        known = spread > np.finfo(float).eps * len(spread) * spread.max(initial=0.0)
+        singular = np.divide(1.0, np.sqrt(spread), out=np.zeros_like(spread), where=known)
+        found = diagnose_spectrum(singular, (len(self.codes), len(covariance)))
+        text = (
+            f"fixed effects by generalised least squares, variance ratio "
+            f"{self.constrained.ratio:.3g} by REML"
+        )
+        return [*self.free.systems(), System.of("mixed forms: constrained", found, text)]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return both fits as named arrays."""
@@ -58,6 +84,7 @@ class Study:
         return {
             "dimensions": self.free.forms.K.shape[1],
             "random_part": len(self.free.forms.u) > 0,
+            "split_settled_by_features": self.split_settled,
             "objective": float(first["objective"]),
             "sweeps": int(first["sweeps"]),
             "converged": bool(first["converged"]),
@@ -102,7 +129,7 @@ def study(samples: Samples, settings: FormSettings, starts: int) -> Study:
         convergence=_convergence(records),
         starts=_starts(data, fits, settings.penalty),
         variance=_variance(data, fits, forms[CONSTRAINED], settings.penalty),
-        codes=_codes(samples, forms[settings.codes]),
+        codes=_codes(samples, settings.codes, forms[settings.codes]),
     )
 
 
@@ -141,8 +168,8 @@ def _starts(data: Modalities, fits: list[Fitted], penalty: float) -> pd.DataFram
 def _variance(
     data: Modalities, fits: list[Fitted], constrained: MixedForms, penalty: float
 ) -> pd.DataFrame:
-    found = [(FREE, FIRST + at, MixedForms(fit.forms, penalty)) for at, fit in enumerate(fits)]
-    found.append((CONSTRAINED, FIRST, constrained))
+    found = [(CONSTRAINED, FIRST, constrained)]
+    found += [(FREE, FIRST + at, MixedForms(fit.forms, penalty)) for at, fit in enumerate(fits)]
     rows = [
         (form, start, part, share)
         for form, start, fit in found
@@ -151,11 +178,11 @@ def _variance(
     return pd.DataFrame(rows, columns=["form", "start", "part", "share"])
 
 
-def _codes(samples: Samples, mixed: MixedForms) -> pd.DataFrame:
+def _codes(samples: Samples, form: str, mixed: MixedForms) -> pd.DataFrame:
     """Return the codes of every sample, as they are without the weight of its cells."""
     levels = zip(*samples.levels.values(), strict=True)
     batch = [" | ".join(level) for level in levels] or ["all"] * len(samples.cells)
-    table = pd.DataFrame({"perturbation": samples.perturbations, "batch": batch})
+    table = pd.DataFrame({"form": form, "perturbation": samples.perturbations, "batch": batch})
     table["n_cells"] = samples.cells.astype(int)
     weights = samples.weights[:, None]
     for name, codes in (("K", mixed.forms.K), ("H", mixed.forms.H)):

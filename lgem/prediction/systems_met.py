@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lgem.designs import CONFOUNDED, REDUNDANT, TOO_FEW
+from lgem.errors import listing
 from lgem.prediction.linear_model import LinearModel
 from lgem.prediction.model import Fitted
 from lgem.prediction.training import Training
@@ -24,7 +26,11 @@ TRAINING_SETS = "effects: training sets"
 
 
 def systems_of(
-    name: str, predictor: Fitted, training: Training, settings: Mapping[str, Any]
+    name: str,
+    predictor: Fitted,
+    training: Training,
+    dropped: Mapping[str, str],
+    settings: Mapping[str, Any],
 ) -> list[System]:
     """Return the systems met in a fold: that of the training effects, and that of W.
 
@@ -36,13 +42,24 @@ def systems_of(
         As it was fitted.
     training
         What it was fitted to.
+    dropped
+        Perturbations that the design of this fold cannot estimate, with the reason.
     settings
         Those of `Settings`.
     """
     found = []
     if training.design is not None:
         text = "effects estimated afresh from control and the training perturbations"
-        found.append(System.of(TRAINING_SETS, training.design, text))
+        cause = remedy = ""
+        if not training.design.full_column_rank:
+            cause = REDUNDANT
+            remedy = "none needed: only terms of batch and covariates depend on one another"
+        if dropped:
+            text += f"; left out, {next(iter(dropped.values()))}: {listing(dropped)}"
+            cause = CONFOUNDED
+            remedy = "none needed to predict them; to train on them, control in their batches"
+        design = System.of(TRAINING_SETS, training.design, text, cause=cause, remedy=remedy)
+        found.append(design)
     weights = weights_system(name, predictor, training, settings)
     return found if weights is None else [*found, weights]
 
@@ -75,16 +92,22 @@ def weights_system(
     )
     if found.full_column_rank:
         return System.of(row, found, text)
-    few = len(P) < P.shape[1]
-    mend = (
-        "fewer dimensions, or more perturbations that can be embedded"
-        if few
-        else "fewer dimensions: the embedding has fewer independent ones than columns"
-    )
+    cause, mend = _why_deficient(of_perturbations, of_genes)
     if model.choice.parameters.penalty:
         mend = f"none needed: the penalty alone decides what the data leave open; or {mend}"
-    return System.of(
-        row, found, text, cause="too few samples" if few else "redundant factor", remedy=mend
+    return System.of(row, found, text, cause=cause, remedy=mend)
+
+
+def _why_deficient(of_perturbations: Diagnosis, of_genes: Diagnosis) -> tuple[str, str]:
+    """Return cause and remedy where P ⊗ G lacks rank."""
+    if of_perturbations.rows < of_perturbations.columns:
+        return TOO_FEW, "fewer dimensions, or more perturbations that can be embedded"
+    if not of_genes.full_column_rank:
+        return REDUNDANT, "fewer dimensions: the genes' embedding has fewer independent ones"
+    return (
+        REDUNDANT,
+        "fewer dimensions, or other perturbations: a combination is the sum of its genes and adds "
+        "no dimension",
     )
 
 

@@ -18,6 +18,8 @@ from lgem.screen.labels import CONTROL, LabelRules, normalise
 from lgem.screen.sources import MISSING, as_text, joined, require_columns
 
 NO_GROUP = -1
+# So many levels of a factor are unusual, but may be what a small screen has.
+MOST_LEVELS = 100
 # What is known of a cell before all shards are read; no column of a user's is called so.
 RAW_LABEL, KEPT_BY = "lgem raw label", "lgem keep: "
 # What a cell table holds besides the covariates.
@@ -120,6 +122,7 @@ def plan_cells(
     kept = pd.Series(cells_kept(cells, rules.keep, place))
     cells["perturbation"] = cells["asked"].where(kept, np.nan)
     _require_perturbations(cells["perturbation"], place)
+    _require_shared_levels(cells, ["batch", *rules.covariates], place)
 
     keys = ["perturbation", "batch", *rules.covariates]
     carried = cells["perturbation"].notna()
@@ -174,6 +177,19 @@ def _require_perturbations(perturbation: pd.Series, place: str) -> None:
             f"{len(found)} besides control ({listing(found) or 'none'})",
             "at least two perturbations",
         )
+
+
+def _require_shared_levels(cells: pd.DataFrame, factors: Sequence[str], place: str) -> None:
+    """Refuse a factor with more levels than half of the cells: it can only tell cells apart."""
+    carried = cells.loc[cells["perturbation"].notna()]
+    for factor in factors:
+        levels = carried[factor].nunique()
+        if levels > MOST_LEVELS and 2 * levels > len(carried):
+            raise InputError(
+                f"{place}: {factor}",
+                f"{levels} levels among {len(carried)} cells, such as '{carried[factor].iloc[0]}'",
+                "levels that many cells share; is this a column of barcodes?",
+            )
 
 
 def _count(cells: pd.DataFrame, groups: pd.DataFrame, which: pd.Series) -> np.ndarray:

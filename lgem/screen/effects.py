@@ -15,12 +15,13 @@ import pandas as pd
 from scipy import linalg, stats
 
 from lgem.designs import Design, Explanation, explain, treatment_design
-from lgem.errors import InputError, listing
+from lgem.errors import InputError, counted, listing
 from lgem.screen.labels import CONTROL
+from lgem.screen.sources import MISSING
 from lgem.systems import Diagnosis, System, diagnose, estimable
 
 # Of the largest mean of a gene; what arithmetic leaves is some 1e-15, what cells do far more.
-ROUNDING = 1e-13
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ class Effects:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def t_values(self) -> np.ndarray:
-        """Return effects over their standard errors, 0 where a gene does not vary."""
+        """Return effects over their standard errors.
+
+        Where a gene varies in no group, 0 without an effect and infinite with one.
+        """
         with np.errstate(invalid="ignore", divide="ignore"):
             t = self.effect / self.se
-        return np.where(self.se == 0, 0.0, t)
+        return np.where((self.se == 0) & (self.effect == 0), 0.0, t)
 
     def p_values(self) -> np.ndarray:
         """Return the p-values of two-sided t-tests of no effect.
 
-        1 where a gene does not vary, missing where there are no degrees of freedom.
+        1 where a gene does not vary at all, missing where there are no degrees of freedom.
         """
         if self.degrees_of_freedom < 1:
             return np.full_like(self.effect, np.nan)
@@ -145,22 +149,23 @@ def estimate_effects(
             "some with at least pseudobulk.min_cells; see qc.tsv",
         )
     left_out = not_estimable(statistics, factors)
-    if left_out and stop:
+    usable = [name for name in perturbations if name not in left_out]
+    if left_out and (stop or not usable):
         first = explain_effects(statistics, factors, unit).aliases[0]
+    if left_out and stop:
         raise InputError(
             "effects under adjust_batch: true",
-            f"{len(left_out)} perturbations {next(iter(left_out.values()))}: {listing(left_out)} "
-            f"({first.sentence})",
+            f"{counted(len(left_out), 'perturbation')} {next(iter(left_out.values()))}: "
+            f"{listing(left_out)} ({first.sentence})",
             f"a design that connects them: {first.remedy}; or adjust_batch: auto, which leaves "
             "them out",
         )
-    usable = [name for name in perturbations if name not in left_out]
     if not usable:
         raise InputError(
             "effects",
             f"no perturbation that can be estimated: all {len(perturbations)} are "
-            f"{next(iter(left_out.values()))}",
-            f"some that share {' and '.join(factors)} with control, or adjust_batch: false",
+            f"{next(iter(left_out.values()))} ({first.sentence})",
+            f"a design that connects some of them: {first.remedy}",
         )
     reduced = _informative(statistics.only(usable), factors)
     design = _design(reduced.groups, adjustable(reduced.groups, factors))
@@ -209,6 +214,8 @@ def _design(groups: pd.DataFrame, factors: Sequence[str]) -> Design:
     keeps perturbations from being estimated then consists of them and levels alone.
     """
     control = groups[groups["perturbation"] == CONTROL]
+    if control.empty:  # none says anything of effects; then the design is only asked for its rank
+        control = groups
     references: dict[str, str | None] = {"perturbation": CONTROL}
     for factor in factors:
         cells = control.groupby(control[factor].astype(str))["n_cells"].sum()
@@ -242,8 +249,10 @@ def _solve(
     rss = (n - 1) @ statistics.variance + n @ residual**2
     # What rounding leaves of a gene that does not vary is no variation to test effects against.
     largest = np.abs(statistics.mean).max(axis=0)
-    rss[rss <= n.sum() * (ROUNDING * largest) ** 2] = 0.0
-    diagnosis = diagnose(X)
+    constant = rss <= n.sum() * (ROUNDING * largest) ** 2
+    rss[constant] = 0.0
+    coefficients[:, constant] *= np.abs(coefficients[:, constant]) > ROUNDING * largest[constant]
+    diagnosis = diagnose(np.sqrt(n)[:, None] * X)  # singular values are those of all cells
     freedom = int(n.sum()) - diagnosis.rank
     sigma2 = rss / freedom if freedom > 0 else np.full_like(rss, np.nan)
     at = _columns(design, perturbations)
@@ -283,7 +292,7 @@ def explain_effects(
     statistics: GroupStatistics, factors: Sequence[str], unit: str = "cells"
 ) -> Explanation:
     """Say what cannot be told apart in the design of all groups, before anything is left out."""
-    groups = statistics.groups
+    groups = statistics.groups.replace({factor: {MISSING: "(missing)"} for factor in factors})
     return explain(
         _design(groups, factors),
         groups,
@@ -300,10 +309,15 @@ def effects_system(effects: Effects, factors: Sequence[str], explanation: Explan
 
     Its numbers are those of what was solved, its aliases those of the design that was asked for.
     """
+    text, asked = design_report(effects, factors), explanation.diagnosis
+    if factors and not asked.full_column_rank:
+        text += f"; the design asked for has {asked.columns} columns of rank {asked.rank}"
+    elif not factors and explanation.aliases:
+        text += f", whose differences count as effects where {explanation.aliased}"
     return System.of(
         "effects",
         effects.diagnosis_of_cells,
-        design_report(effects, factors),
+        text,
         aliased=explanation.aliased,
         cause=explanation.cause,
         remedy=explanation.remedy,
@@ -314,6 +328,8 @@ def design_report(effects: Effects, factors: Sequence[str]) -> str:
     """Say in a sentence what was estimated, adjusted for what, and what was left out why."""
     adjusted = f"adjusted for {' and '.join(factors)}" if factors else "not adjusted for batch"
     text = f"{len(effects.perturbations)} effects estimated, {adjusted}"
+    if effects.degrees_of_freedom < 1:
+        text += "; no degrees of freedom left: no standard errors, p- or q-values"
     if effects.left_out:
         reason = next(iter(effects.left_out.values()))
         text += f"; {len(effects.left_out)} left out, {reason}: {listing(effects.left_out, 30)}"

@@ -324,3 +324,24 @@ def test_keep_may_not_drop_all_control_cells():
     obs["lane"] = np.where(obs["gene"] == "NT", "1", "2")
     with pytest.raises(InputError, match=r"x: obs: keep: found \d+ cells .* none of them control"):
         plan([obs], CellRules("gene", LabelRules(("NT",)), {"lane": ["2"]}))
+
+
+def test_a_batch_that_cells_do_not_share_is_told_before_anything_is_counted():
+    count = 300
+    obs = pd.DataFrame(
+        {
+            "gene": np.resize(["ctrl", "A", "B"], count),
+            "lane": [f"barcode_{k}" for k in range(count)],
+        },
+        index=[f"c{k}" for k in range(count)],
+    )
+    rules = CellRules("gene", LabelRules(("ctrl",)), {}, batch=("lane",))
+    with pytest.raises(InputError) as error:
+        plan_cells([describe_cells(obs, rules, "x.h5ad")], rules, 1, "x.h5ad")
+    assert str(error.value) == (
+        "x.h5ad: batch: found 300 levels among 300 cells, such as 'barcode_0'; expected levels "
+        "that many cells share; is this a column of barcodes?"
+    )
+    obs["lane"] = np.resize([f"lane_{k}" for k in range(101)], count)
+    cells, _ = plan_cells([describe_cells(obs, rules, "x.h5ad")], rules, 1, "x.h5ad")
+    assert cells["batch"].nunique() == 101

@@ -156,7 +156,7 @@ def test_the_merged_config_covers_what_a_dataset_depends_on_and_nothing_else():
         (("pseudobulk",), {"min_cells": 10}),
         (("models", 1, "penalty"), "auto"),
         (("models", 1, "perturbation_embedding"), "target"),
-        (("mixed_forms",), {"codes": "free", "dimensions": 10}),
+        (("mixed_forms",), {"codes": "constrained", "dimensions": 10}),
     ]:
         assert load(changed(WHOLE, path, value)).of("mine") == merged, path
 

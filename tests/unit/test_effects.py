@@ -248,7 +248,10 @@ def test_a_screen_of_islands_has_no_effect_to_estimate():
         effects_of_screen(pooled(make_cells(layout)), ["batch", "sex"], "auto")
     assert str(error.value) == (
         "effects: found no perturbation that can be estimated: all 2 are not connected with "
-        "control through batch; expected some that share batch with control, or adjust_batch: false"
+        "control through batch (batch v holds only A cells, and A has no others: the effects of A "
+        "and of v cannot be separated); expected a design that connects some of them: put control "
+        "cells into v, or A cells into a batch with control; or adjust_batch: false, which counts "
+        "the batch's difference as A's effect"
     )
 
 
@@ -348,10 +351,10 @@ def test_the_design_is_told_in_a_row_and_a_sentence():
     assert np.isfinite(row.condition)
     assert (
         row.explanation
-        == design_report(found, factors)
+        == f"{design_report(found, factors)}; the design asked for has 8 columns of rank 7"
         == (
             "3 effects estimated, adjusted for batch; 2 left out, not connected with control "
-            "through batch: D, E"
+            "through batch: D, E; the design asked for has 8 columns of rank 7"
         )
     )
     assert (row.aliased, row.cause) == ("D + E = w", "confounded batch")

@@ -226,8 +226,8 @@ def test_shares_are_bars_of_the_first_start_with_the_range_over_all(drawn):
 
 
 def test_how_the_split_varies_is_said_only_where_there_is_a_split_and_more_than_one_start(drawn):
-    assert "how the codes are split" not in said(drawn("no batch")[2])
-    assert "Only the column space" in said(drawn("no batch")[2])
+    assert "how its codes are split" not in said(drawn("no batch")[2])
+    assert "at best the column space" in said(drawn("no batch")[2])
     assert "of which there was one" in said(drawn("one start")[2])
     assert "range over" not in said(drawn("one start")[2])
 

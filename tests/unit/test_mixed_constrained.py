@@ -13,7 +13,8 @@ from lgem.prediction.mixed_constrained import (
     fit_constrained,
     variance_ratio,
 )
-from lgem.prediction.mixed_forms import Modalities, fit_forms
+from lgem.prediction.mixed_fit import fit_forms
+from lgem.prediction.mixed_forms import Modalities
 
 
 def grouped(seed, sizes, covariates=1, deviation=0.8, genes=1):

@@ -9,20 +9,22 @@ from hypothesis import strategies as st
 from scipy import linalg
 
 from lgem.errors import InputError
-from lgem.prediction import mixed_forms
-from lgem.prediction.mixed_forms import (
+from lgem.prediction import mixed_fit
+from lgem.prediction.mixed_fit import (
     ACCELERATED,
     CYCLIC,
     MONOTONE,
+    fit_forms,
+    largest_dimensions,
+    projected_objective,
+)
+from lgem.prediction.mixed_forms import (
     Forms,
     Modalities,
-    fit_forms,
     fixed_code,
-    largest_dimensions,
     loadings,
     monotone_sweep,
     objective,
-    projected_objective,
     random_code,
     start_of,
     with_loadings,
@@ -196,7 +198,7 @@ def test_wide_data_are_fitted_as_in_gene_space(monkeypatch):
     data, _ = blocks(5, 400, 5000, 20, 6, 10, noise=1.0)
     few = {"sweeps": 12}
     compressed = fit_forms(data, 10, 0.5, **few)
-    monkeypatch.setattr(mixed_forms, "_compressed", lambda data: (data, None))
+    monkeypatch.setattr(mixed_fit, "_compressed", lambda data: (data, None))
     whole = fit_forms(data, 10, 0.5, **few)
     assert compressed.forms.alpha.shape == (5000, 10)
     np.testing.assert_allclose(compressed.objectives, whole.objectives, rtol=1e-11)
@@ -209,7 +211,7 @@ def test_wide_data_are_fitted_as_in_gene_space(monkeypatch):
 def test_wide_data_reach_the_same_minimum_as_in_gene_space(monkeypatch, random):
     data, _ = blocks(6, 12, 60, 3, random, 2, noise=0.5)
     compressed = fit_forms(data, 2, 0.2, tolerance=1e-13)
-    monkeypatch.setattr(mixed_forms, "_compressed", lambda data: (data, None))
+    monkeypatch.setattr(mixed_fit, "_compressed", lambda data: (data, None))
     whole = fit_forms(data, 2, 0.2, tolerance=1e-13)
     assert compressed.objectives[-1] == pytest.approx(whole.objectives[-1], rel=1e-11)
     assert subspace_distance(compressed.forms.alpha, whole.forms.alpha) <= 1e-5

@@ -6,7 +6,7 @@ import pytest
 from lgem.prediction.codes import CONSTRAINED, FREE, FormSettings, fit_free
 from lgem.prediction.linear_model import unprefixed
 from lgem.prediction.mixed_constrained import Constrained, fit_constrained
-from lgem.prediction.mixed_forms import ACCELERATED, CYCLIC, MONOTONE, SCHEDULES
+from lgem.prediction.mixed_fit import ACCELERATED, CYCLIC, MONOTONE, SCHEDULES
 from lgem.prediction.mixed_study import study
 from lgem.prediction.mixed_use import PARTS, MixedForms, subspace_distance
 from lgem.prediction.samples import Samples
@@ -88,7 +88,8 @@ def test_shares_of_the_parts_add_up_for_every_form_and_start(found):
 def test_codes_stand_beside_their_samples_without_the_weight_of_cells(samples, codes):
     found = study(samples, FormSettings(dimensions=3, codes=codes), 1)
     table = found.codes
-    assert list(table)[:4] == ["sample", "perturbation", "batch", "n_cells"]
+    assert list(table)[:5] == ["sample", "form", "perturbation", "batch", "n_cells"]
+    assert (table["form"] == codes).all()
     assert table["sample"].tolist() == list(range(1, len(samples.cells) + 1))
     assert table["perturbation"].tolist() == samples.perturbations.tolist()
     assert table["batch"].tolist() == samples.levels["batch"].tolist()
@@ -141,6 +142,7 @@ def test_the_result_in_words_and_numbers_is_that_of_the_tables(samples, found):
     assert told == {
         "dimensions": 3,
         "random_part": True,
+        "split_settled_by_features": found.split_settled,
         "objective": starts.loc[0, "objective"],
         "sweeps": starts.loc[0, "sweeps"],
         "converged": True,

@@ -7,7 +7,8 @@ import pytest
 from scipy import linalg
 
 from lgem.errors import InputError
-from lgem.prediction.mixed_forms import Forms, Modalities, fit_forms, objective
+from lgem.prediction.mixed_fit import fit_forms
+from lgem.prediction.mixed_forms import Forms, Modalities, objective
 from lgem.prediction.mixed_use import (
     FIXED,
     MODALITIES,

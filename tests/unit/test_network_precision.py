@@ -109,7 +109,7 @@ def test_the_systems_of_a_network_are_those_of_its_covariance(cells, genes):
     # Of the sample covariance itself: centred, its rank is below the number of cells.
     rank = np.linalg.matrix_rank(values)
     assert rank == min(cells - 1, genes)
-    told = f"covariance of {genes} genes over {cells} cells, of rank {rank}"
+    told = f"covariance of {genes} genes over {cells} samples, of rank {rank}"
     shrunk = f"shrinkage {shrinkage:.3g} brings its condition number from "
     if rank < genes:
         condition, told = "inf", f"{told}: it has no inverse of its own"

@@ -129,7 +129,7 @@ def test_baselines_solve_for_no_weights(kind):
     known = training(NAMES)
     predictor = fit_predictor(kind, known, {})
     assert weights_system(kind, predictor, known, {}) is None
-    assert systems_of(kind, predictor, known, {}) == []
+    assert systems_of(kind, predictor, known, {}, {}) == []
 
 
 @pytest.mark.parametrize("solver", ["tikhonov", "ridge", "pinv", "kronecker", "gradient"])
@@ -161,7 +161,7 @@ def test_columns_that_are_the_same_are_a_redundant_factor(penalty):
     agree(system, written_out(predictor, known)[2])
     assert (system.columns, system.rank) == (9, 4)
     assert system.cause == "redundant factor"
-    words = "fewer dimensions: the embedding has fewer independent ones than columns"
+    words = "fewer dimensions: the genes' embedding has fewer independent ones"
     assert system.remedy == (
         f"none needed: the penalty alone decides what the data leave open; or {words}"
         if penalty
@@ -333,7 +333,7 @@ def test_the_steps_that_are_told_grow_with_the_condition(condition):
 def test_a_fold_meets_the_system_of_its_training_effects_first():
     known = sampled_training(30, NAMES, 2)
     predictor, _, weights = fitted(known)
-    systems = systems_of("mine", predictor, known, {"solver": "tikhonov"})
+    systems = systems_of("mine", predictor, known, {}, {"solver": "tikhonov"})
     assert [one.system for one in systems] == [TRAINING_SETS, "LGEM: mine"]
     assert systems[1] == weights
     cells = int(known.samples.cells.sum())
@@ -341,7 +341,22 @@ def test_a_fold_meets_the_system_of_its_training_effects_first():
     first = systems[0]
     assert (first.rows, first.columns, first.rank) == (cells, 11, 11)
     design = written_design(known.samples)
-    assert first.condition == pytest.approx(np.linalg.cond(design))
+    weights = np.sqrt(known.samples.cells)[:, None]  # as if every cell had a row
+    assert first.condition == pytest.approx(np.linalg.cond(weights * design))
+    assert first.cause == ""
+
+
+def test_a_fold_that_cannot_estimate_all_says_so():
+    known = sampled_training(30, NAMES, 2)
+    predictor, _, _ = fitted(known)
+    dropped = {"G5": "not connected with control through batch"}
+    first, _ = systems_of("mine", predictor, known, dropped, {"solver": "tikhonov"})
+    assert first.explanation.endswith("left out, not connected with control through batch: G5")
+    assert first.cause == "confounded batch"
+    whole = systems_of("mine", predictor, known, {}, {"solver": "tikhonov"})[0]
+    assert over_folds([whole, first, whole])[0].explanation == (
+        f"{first.explanation}; the worst of 3 folds"
+    )
 
 
 def written_design(samples):

@@ -227,7 +227,7 @@ def test_the_cells_of_each_guide_and_batch_equal_a_simulation_cell_by_cell(model
     rng = np.random.default_rng(11)
     shifts = np.vstack([np.zeros(12), 0.5 * rng.standard_normal(12)])
     sizes = np.array([0, 0, 5000, 5000])
-    cells = _draw_cells(rng, network, expression, shifts, library, sizes, gene_names(12))
+    cells = _draw_cells(rng, network, expression, shifts, library, sizes, gene_names(12), 0.0)
     y = log_normalise(cells.X.toarray())
     double, z, ratio = library[1], [], []
     for guide, clamps in zip(double.guides, double.clamps, strict=True):

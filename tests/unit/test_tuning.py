@@ -14,7 +14,7 @@ from lgem.prediction.embedding import (
 )
 from lgem.prediction.intervals import LeftOut
 from lgem.prediction.linear import Parameters, Specification
-from lgem.prediction.mixed_forms import MONOTONE
+from lgem.prediction.mixed_fit import MONOTONE
 from lgem.prediction.model import fit_predictor
 from lgem.prediction.space import Columns
 from lgem.prediction.training import Training
