@@ -60,7 +60,8 @@ def test_without_adjustment_what_batches_stand_for_is_named():
     found, factors = effects_of_screen(statistics, ["batch"], False)
     row = effects_system(found, factors, explain_effects(statistics, ["batch"]))
     assert row.explanation == (
-        "2 effects estimated, not adjusted for batch, whose differences count as effects where B = v"
+        "2 effects estimated, not adjusted for batch, whose differences count as effects where "
+        "B = v"
     )
     assert row.cause == "confounded batch"
 
