@@ -183,7 +183,8 @@ def test_a_perturbation_alone_in_its_batch_is_named_and_the_others_go_on(run, sc
     assert (system["cause"], system["remedy"]) == ("confounded batch", REMEDY)
     assert system[["columns", "rank", "verdict"]].tolist() == [27, 27, "unique"]
     assert system["explanation"] == (
-        f"24 effects estimated, adjusted for batch; 1 left out, {UNCONNECTED}: {MOVED}"
+        f"24 effects estimated, adjusted for batch; 1 left out, {UNCONNECTED}: {MOVED}; "
+        "the design asked for has 29 columns of rank 28"
     )
     log = (run.folder / "logs" / "island" / "effects.log").read_text("utf-8")
     assert SENTENCE in log
@@ -198,7 +199,7 @@ def test_the_run_stops_with_the_same_words_if_told_to(config, tmp_path):
     ended_in_words(run)
     (error,) = set(run.errors)
     assert error == (
-        f"effects under adjust_batch: true: found 1 perturbations {UNCONNECTED}: {MOVED} "
+        f"effects under adjust_batch: true: found 1 perturbation {UNCONNECTED}: {MOVED} "
         f"({SENTENCE}); expected a design that connects them: {REMEDY}; or adjust_batch: auto, "
         "which leaves them out"
     )
@@ -212,8 +213,11 @@ def test_the_run_stops_with_the_same_words_if_told_to(config, tmp_path):
     expected = means.mean().loc[effects.obs_names] - means.mean().loc["control"]
     np.testing.assert_allclose(effects.X, expected, atol=1e-8)
     system = effects_system(run, "island")
-    assert system["explanation"] == "25 effects estimated, not adjusted for batch"
-    assert pd.isna(system["aliased"])
+    assert system["explanation"] == (
+        "25 effects estimated, not adjusted for batch, whose differences count as effects where "
+        f"{MOVED} = alone"
+    )
+    assert system["aliased"] == f"{MOVED} = alone"
 
 
 def test_a_perturbation_that_fills_a_batch_is_estimated_through_its_other_cells(run, screens):

@@ -172,7 +172,8 @@ def test_every_perturbation_that_is_not_kept_has_its_reason(odd):
     assert left_out.to_dict() == qc["reason"].dropna().to_dict()
     first = odd.table("part/design.tsv").loc[0]
     assert first["explanation"] == (
-        f"5 effects estimated, adjusted for batch; 1 left out, {unconnected}: GENE3"
+        f"5 effects estimated, adjusted for batch; 1 left out, {unconnected}: GENE3; "
+        "the design asked for has 9 columns of rank 8"
     )
     # What was solved is sound; what was asked for is not, and says how to mend it.
     assert (first["system"], first["verdict"]) == ("effects", "unique")

@@ -25,7 +25,7 @@ def results(whole_run):
 def test_the_design_has_a_row_for_every_system_that_a_stage_has_solved(whole_run, results):
     design = whole_run.table("tiny/design.tsv")
     models = [f"LGEM: {model}" for model in ("lgem", "paper", *CONTROLS)]
-    forms = [f"mixed forms: {name}" for name in ("α", "β", "u", "K", "H")]
+    forms = [f"mixed forms: {name}" for name in ("α", "β", "u", "K", "H", "constrained")]
     screen = ["effects", "effects: training sets"]
     network = ["covariance", "covariance: updated"]
     assert design["system"].tolist() == [*screen, *models, *forms, *network]
@@ -81,7 +81,7 @@ def test_mixed_forms_are_fitted_to_the_groups_of_cells(whole_run, results):
     assert arrays["free_beta"].shape == (len(arrays["fixed_features"]), k)
     assert arrays["random_features"].tolist() == ["batch = batch_1", "batch = batch_2"]
     assert told["random_part"]
-    assert told["settings"]["codes"] == "free"
+    assert told["settings"]["codes"] == "constrained"
     assert told["provenance"]["dataset"] == "tiny"
     shares = whole_run.table("tiny/mixed_forms/variance.tsv").groupby(["form", "start"])["share"]
     np.testing.assert_allclose(shares.sum(), 1)
