@@ -2,7 +2,7 @@
 
 The effects are coefficients of ordinary least squares, and the tests are its t-tests. They take
 cells (or profiles) for independent observations and give all of a gene's cells, perturbed or not,
-one variance, with the degrees of freedom of all cells together. Cells of one guide, batch or
+one variance, with the degrees of freedom of all cells in the design. Cells of one guide, batch or
 library are more alike than that; what the design does not adjust for makes p-values too small.
 They rank genes well, and say less than a test on independent replicates would. q-values are those
 of Benjamini and Hochberg, over the genes of one perturbation.
@@ -43,7 +43,7 @@ def differential_expression(effects: Effects, var: pd.DataFrame) -> Iterator[pd.
     DataFrame
         perturbation, gene, symbol (where genes have symbols), control, effect (log-expression
         minus control, adjusted as the effects are), se, t (effect / se; 0 where the gene does not
-        vary), p_value (two-sided), q_value; the last four missing without degrees of freedom.
+        vary at all, infinite where it varies between groups alone), p_value (two-sided), q_value; the last four missing without degrees of freedom.
     """
     genes = var.index.astype(str).to_numpy(dtype=object)
     symbols = symbols_of(var)
