@@ -43,7 +43,8 @@ def differential_expression(effects: Effects, var: pd.DataFrame) -> Iterator[pd.
     DataFrame
         perturbation, gene, symbol (where genes have symbols), control, effect (log-expression
         minus control, adjusted as the effects are), se, t (effect / se; 0 where the gene does not
-        vary at all, infinite where it varies between groups alone), p_value (two-sided), q_value; the last four missing without degrees of freedom.
+        vary at all, infinite where it varies between groups alone), p_value (two-sided), q_value;
+        the last four missing without degrees of freedom.
     """
     genes = var.index.astype(str).to_numpy(dtype=object)
     symbols = symbols_of(var)
