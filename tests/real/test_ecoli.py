@@ -29,7 +29,7 @@ def ecoli(tmp_path_factory):
         lacking(f"pip cannot download {PACKAGE}")
     folder = tmp_path_factory.mktemp("ecoli")
     shutil.copy(ROOT / "config.yaml", folder)
-    targets = ["headline.txt", "network/reference.json"]
+    targets = ["headline.txt", "design.tsv", "network/reference.json"]
     targets = [f"results/ecoli/{name}" for name in targets]
     return succeed(folder, *targets, "--config", "dataset=ecoli")
 

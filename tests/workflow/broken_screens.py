@@ -143,7 +143,7 @@ def unconnected(screen):
     screen.obs.loc[screen.obs["gene"] == GENES[1], "lane"] = "lane_9"
 
 
-BATCH_TOLD = ["adjust_batch: true", "1 perturbations", GENES[1], "auto", "false"]
+BATCH_TOLD = ["adjust_batch: true", "1 perturbation not", GENES[1], "auto", "false"]
 
 DATA_PROBLEMS = {
     "text": Problem(

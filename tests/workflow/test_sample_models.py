@@ -33,7 +33,7 @@ def run_of_samples(folder, *arguments, cores=2, **forms):
         dataset="tiny",
         datasets={"tiny": {"simulate": {**TINY, "batch_imbalance": 1.0}}},
         models=OF_SAMPLES,
-        mixed_forms={"dimensions": 4, **forms},
+        mixed_forms={"dimensions": 4, "codes": "free", **forms},
     )
     return succeed(folder, *(f"results/tiny/{name}" for name in WANTED), *arguments, cores=cores)
 
