@@ -117,18 +117,17 @@ def study(samples: Samples, settings: FormSettings, starts: int) -> Study:
     }
     mixed_model = samples.with_intercept()
     constrained = fit_constrained(mixed_model, largest_dimensions(mixed_model, settings.dimensions))
-    forms = {
-        FREE: MixedForms(fits[0].forms, settings.penalty),
-        CONSTRAINED: MixedForms(constrained.forms(mixed_model), 0.0),
-    }
+    frees = [MixedForms(fit.forms, settings.penalty) for fit in fits]
+    forms = {FREE: frees[0], CONSTRAINED: MixedForms(constrained.forms(mixed_model), 0.0)}
     records = [(settings.schedule, FIRST + at, fit) for at, fit in enumerate(fits)]
     records += [(schedule, FIRST, fit) for schedule, fit in compared.items()]
+    variance = _variance(data, frees, forms[CONSTRAINED])
     return Study(
         free=forms[FREE],
         constrained=constrained,
         convergence=_convergence(records),
-        starts=_starts(data, fits, settings.penalty),
-        variance=_variance(data, fits, forms[CONSTRAINED], settings.penalty),
+        starts=_starts(fits, variance),
+        variance=variance,
         codes=_codes(samples, settings.codes, forms[settings.codes]),
     )
 
@@ -148,28 +147,27 @@ def _convergence(records: list[tuple[str, int, Fitted]]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _starts(data: Modalities, fits: list[Fitted], penalty: float) -> pd.DataFrame:
+def _starts(fits: list[Fitted], variance: pd.DataFrame) -> pd.DataFrame:
+    of_free = variance[variance["form"] == FREE]
+    shares = of_free.pivot_table(index="start", columns="part", values="share")
     rows = []
     for at, fit in enumerate(fits):
-        shares = MixedForms(fit.forms, penalty).variance_by_part(data.Y)
         rows.append(
             {
                 "start": FIRST + at,
                 "objective": fit.objectives[-1],
                 "sweeps": len(fit.objectives) - 1,
                 "converged": fit.converged,
-                **{name: shares[name] for name in ("fixed", "random")},
+                **{name: shares.loc[FIRST + at, name] for name in ("fixed", "random")},
                 "distance": subspace_distance(fits[0].forms.alpha, fit.forms.alpha) if at else 0.0,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _variance(
-    data: Modalities, fits: list[Fitted], constrained: MixedForms, penalty: float
-) -> pd.DataFrame:
+def _variance(data: Modalities, frees: list[MixedForms], constrained: MixedForms) -> pd.DataFrame:
     found = [(CONSTRAINED, FIRST, constrained)]
-    found += [(FREE, FIRST + at, MixedForms(fit.forms, penalty)) for at, fit in enumerate(fits)]
+    found += [(FREE, FIRST + at, mixed) for at, mixed in enumerate(frees)]
     rows = [
         (form, start, part, share)
         for form, start, fit in found

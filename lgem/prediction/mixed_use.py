@@ -68,7 +68,7 @@ class MixedForms:
 
     def decode(self, K: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:
         """Return Y, X and Z (samples × features) of codes (samples × k)."""
-        codes = {"Y": K + H, "X": K, "Z": H}
+        codes = _codes(K, H)
         return {name: codes[name] @ L.T for name, L in self._loadings().items()}
 
     def transform(self, block: np.ndarray, source: str, target: str) -> np.ndarray:
@@ -88,7 +88,7 @@ class MixedForms:
 
         It is L₁ cov(code₁, code₂) L₂ᵀ (features × features), codes centred over the samples.
         """
-        codes = {"Y": self.forms.code, "X": self.forms.K, "Z": self.forms.H}
+        codes = _codes(self.forms.K, self.forms.H)
         centred = [codes[name] - codes[name].mean(axis=0) for name in (first, second)]
         between = centred[0].T @ centred[1] / max(len(self.forms.K) - 1, 1)
         loaded = self._loadings()
@@ -106,7 +106,7 @@ class MixedForms:
             feature's loadings is its variance times this. The codes were estimated too: what that
             adds is not in it.
         """
-        code = {"Y": self.forms.code, "X": self.forms.K, "Z": self.forms.H}[name]
+        code = _codes(self.forms.K, self.forms.H)[name]
         gram = code.T @ code
         inverse = linalg.inv(gram + self.penalty * np.eye(len(gram)))
         freedom = len(code) - float(np.trace(gram @ inverse))
@@ -168,6 +168,11 @@ class MixedForms:
         """Restore what `arrays` returned."""
         forms = Forms(**{field.name: arrays[field.name] for field in fields(Forms)})
         return cls(forms, float(arrays["penalty"]))
+
+
+def _codes(K: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the code that each modality is decoded from."""
+    return {"Y": K + H, "X": K, "Z": H}
 
 
 def _samples_of(blocks: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> int:
