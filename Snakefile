@@ -48,6 +48,7 @@ include: "workflow/rules/exchange.smk"
 include: "workflow/rules/network.smk"
 include: "workflow/rules/systems.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/figures_network.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/bench.smk"
 

@@ -201,20 +201,69 @@ class MixedForms(Section):
 class Network(Section):
     """The Gaussian graphical model and its updates."""
 
-    panel: Annotated[int, Field(ge=2)] = Field(
-        500, description="genes: the measured targets, then the most variable in control"
+    panel: Annotated[int, Field(ge=2)] | str = Field(
+        500,
+        description="genes: the measured targets, then the most variable in control; all; or a "
+        "table whose first column names them",
     )
     min_detected: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.002, description="share of control cells in which a gene of the panel must be detected"
+        0.002,
+        description="share of control cells in which a gene of the panel must be detected, where "
+        "no table names the genes",
     )
-    estimator: Literal["ledoit_wolf"] = "ledoit_wolf"
+    estimator: Literal[
+        "ledoit_wolf", "oas", "schaefer_strimmer", "factor_model", "graphical_lasso", "auto"
+    ] = Field(
+        "ledoit_wolf",
+        description="of the covariance: shrinkage (ledoit_wolf, oas, schaefer_strimmer), few "
+        "factors, or a sparse precision; auto: the one under which held-out cells are likeliest",
+    )
+    form: Literal["auto", "dense", "implicit"] = Field(
+        "auto",
+        description="dense: matrices of genes × genes; implicit: a diagonal and factors, for whole "
+        "genomes; auto: dense up to 4,000 genes",
+    )
     threshold: Fraction = Field(0.15, description="|partial correlation| of a strong edge")
     top_edges: Count = Field(1000, description="edges listed where fewer pass the threshold")
+    max_edges: Count = Field(1_000_000, description="edges listed at most, the strongest")
+    permutations: Annotated[int, Field(ge=0)] = Field(
+        25, description="of cells within batches, for false discovery rates of edges; 0: none"
+    )
     updates: list[Literal["responses"]] = Field(
         ["responses"],
         description="what updates the network: responses predicted by the first model",
     )
     response_scale: Positive = Field(1.0, description="factor on the predicted responses")
+    pathways: str | None = Field(
+        None,
+        description="TSV that updates the network, too: gene, pathway, loading (in standard "
+        "deviations of the gene)",
+    )
+    removed_pathways: str | None = Field(
+        None, description="such a table, of pathways that are taken out of the covariance"
+    )
+    new_cells: str | None = Field(
+        None, description="another dataset, whose control cells update the network, too"
+    )
+    mean_shift: bool = Field(
+        False,
+        description="whether a difference of mean expression between the new cells and the others "
+        "counts as covariance",
+    )
+
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return whether a panel, edges or a form are asked for that cannot be."""
+        found = {}
+        top, most = given.get("top_edges", 1000), given.get("max_edges", 1_000_000)
+        panel = given.get("panel")
+        if isinstance(panel, str) and panel.strip().isdigit():
+            found["panel"] = "a number without quotes, all, or the path of a table"
+        if isinstance(top, int) and isinstance(most, int) and top > most:
+            found["max_edges"] = f"at least top_edges, {top}"
+        if given.get("form") == "implicit" and given.get("estimator") == "graphical_lasso":
+            found["form"] = "auto or dense with graphical_lasso, which has no factors"
+        return found
 
 
 class Config(Section):
@@ -253,7 +302,7 @@ class Config(Section):
 
     def of(self, dataset: str) -> dict[str, Any]:
         """Return the config that repeats the run of one dataset, with every default written out."""
-        needed = {dataset, *self.transferred}
+        needed = {dataset, *self.transferred, self.network.new_cells}
         kept = {name: entry for name, entry in self.datasets.items() if name in needed}
         one = self.model_copy(update={"dataset": [dataset], "datasets": kept})
         return one.model_dump(mode="json")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lgem.config import (
+    ALL,
     BASELINES,
     CONTROLS,
     GENE_EMBEDDINGS,
@@ -22,6 +23,7 @@ from lgem.config import (
 )
 from lgem.config_dataset import Dataset
 from lgem.errors import InputError, listing, nearest
+from lgem.explain import unknown_names
 
 PERTURBED_FIGURES = (
     *("on_target", "held_out_error", "error_by_genes", "embedding_swaps", "doubles"),
@@ -187,6 +189,8 @@ class Layout:
         content["models"] = {model: self.model(model) for model in models}
         # Another dataset matters to a model that takes its embedding from there, and to no count.
         sources = {name, *(found["perturbations"] for found in content["models"].values())}
+        if "network" in settings:
+            sources.add(self.config.network.new_cells)
         entries = whole["datasets"].items()
         content["datasets"] = {key: entry for key, entry in entries if key in sources}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -195,13 +199,25 @@ class Layout:
         """Whether predicted responses update the network of a dataset."""
         return self.is_perturbed(name) and "responses" in self.config.network.updates
 
+    @property
+    def network_files(self) -> dict[str, str]:
+        """Return the tables that the network's panel and updates are read from, by their key."""
+        network = self.config.network
+        named = {
+            "panel": None if isinstance(network.panel, int) else network.panel,
+            "pathways": network.pathways,
+            "removed_pathways": network.removed_pathways,
+        }
+        return {key: path for key, path in named.items() if path not in (None, ALL)}
+
     def figures(self, name: str) -> list[str]:
         """Return the names of a dataset's figures."""
         return [
             *(PERTURBED_FIGURES if self.is_perturbed(name) else []),
             *(["predicted_against_truth"] if self._dataset(name).simulate is not None else []),
-            "partial_correlations",
-            "largest_changes",
+            *("partial_correlations", "largest_changes", "network_graph"),
+            *(["rewired"] if self.updates_network(name) else []),
+            *(["network_responses"] if self.is_perturbed(name) else []),
             *(["network_scores"] if self.reference_network(name) else []),
             "linear_systems",
         ]
@@ -214,8 +230,11 @@ class Layout:
             *("mixed_forms/variance.tsv", "mixed_forms/codes.tsv"),
         ]
         network = [
-            *("strongest.tsv", "updates.tsv", "statistics.tsv", "changes.tsv", "network.graphml"),
+            *("estimators.tsv", "strongest.tsv", "genes.tsv", "updates.tsv", "statistics.tsv"),
+            *("changes.tsv", "network.graphml"),
         ]
+        if self.is_perturbed(name):
+            network += ["responses_summary.tsv", "responses_headline.txt"]
         if self.reference_network(name):
             network += ["scores.tsv", "headline.txt"]
         return [
@@ -227,7 +246,8 @@ class Layout:
     def check_files(self) -> None:
         """Raise a ConfigError that lists every missing input file of the datasets to run."""
         problems = []
-        for name in dict.fromkeys([*self.config.dataset, *self.config.transferred]):
+        new = [name for name in [self.config.network.new_cells] if name in self.config.datasets]
+        for name in dict.fromkeys([*self.config.dataset, *self.config.transferred, *new]):
             dataset = self._dataset(name)
             if dataset.pypi is not None:
                 continue
@@ -242,6 +262,12 @@ class Layout:
                     problems.append(
                         str(InputError(place, f"{len(found)} files: {listing(found)}", "one file"))
                     )
+        problems += [
+            _missing(f"network.{key}", path)
+            for key, path in self.network_files.items()
+            if not Path(path).is_file()
+        ]
+        problems += self._new_cells_problems()
         split_file = self.config.splits.file
         if split_file is not None and not Path(split_file).is_file():
             problems.append(_missing("splits.file", split_file))
@@ -250,6 +276,20 @@ class Layout:
         ]
         if problems:
             raise ConfigError(problems)
+
+    def _new_cells_problems(self) -> list[str]:
+        """Say why the control cells of another dataset cannot update the network."""
+        name, place = self.config.network.new_cells, "network.new_cells"
+        if name is None:
+            return []
+        if name not in self.config.datasets:
+            return unknown_names(place, [name], self.config.datasets)
+        if name in self.config.dataset:
+            return [str(InputError(place, f"'{name}'", "another dataset than those that are run"))]
+        kinds = {self._dataset(each).kind for each in [name, *self.config.dataset]}
+        if kinds != {"cells"}:
+            return [str(InputError(place, f"'{name}', and profiles", "datasets of cells alone"))]
+        return []
 
     def _embedding_problems(self, model: Model) -> list[str]:
         """Say which embeddings of a model are neither a word, nor a dataset, nor a file."""

@@ -90,6 +90,16 @@ def diagnose_spectrum(singular: np.ndarray, shape: tuple[int, int]) -> Diagnosis
     return _least_squares(shape, numerical_rank(singular, shape), singular)
 
 
+def diagnose_extremes(largest: float, smallest: float, shape: tuple[int, int]) -> Diagnosis:
+    """Classify the least-squares problem of a matrix whose extreme singular values alone are known.
+
+    Where the smallest is rounding, one rank is counted as lost, though it may be more.
+    """
+    singular = np.array([largest, smallest])
+    lost = 2 - numerical_rank(singular, shape)
+    return _least_squares(shape, min(shape) - lost, singular)
+
+
 def diagnose_product(P: np.ndarray | Diagnosis, G: np.ndarray | Diagnosis) -> Diagnosis:
     """Classify the least-squares problem of P ⊗ G, which is never formed.
 

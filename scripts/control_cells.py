@@ -7,7 +7,7 @@ import scanpy as sc
 
 from lgem.files import write_h5ad
 from lgem.provenance import provenance
-from lgem.screen.entry import panel_of
+from lgem.screen.entry import other_names, panel_genes, panel_of
 from lgem.screen.panel import in_fixed_order
 from scripts.job import job
 
@@ -19,9 +19,10 @@ with job(snakemake) as log:
     parts = [anndata.read_h5ad(path) for path in snakemake.input.shards]
     cells = in_fixed_order(anndata.concat(parts))
     sc.pp.calculate_qc_metrics(cells, percent_top=None, log1p=False, inplace=True)
-    panel = panel_of(pseudobulk, snakemake.params.panel, snakemake.params.min_detected)
+    panel, targets = panel_of(pseudobulk, snakemake.params.panel, snakemake.params.min_detected)
     cells = cells[:, panel].copy()
-    cells.var = pseudobulk.var.iloc[panel]
+    cells.var = panel_genes(pseudobulk.var, panel, targets)
     cells.uns["target_sum"] = snakemake.params.target_sum
+    cells.uns["other_genes"] = other_names(pseudobulk.var, panel)
     write_h5ad(cells, snakemake.output[0], provenance(**snakemake.params.origin))
     log.info("%d control cells; %d of %d genes in the panel", *cells.shape, pseudobulk.n_vars)

@@ -9,9 +9,9 @@ import pandas as pd
 from lgem.figures.style import save
 from lgem.figures.truth import predicted_against_truth
 from lgem.files import read_arrays
-from lgem.network.precision import partial_correlations
 from lgem.network.recall import average_precision, precision_recall
 from lgem.network.reference import read_reference
+from lgem.network.saved import AFTER, BEFORE, partial_from
 from lgem.prediction.against_truth import with_truth
 from lgem.prediction.evaluation import paired_effects
 from lgem.provenance import provenance
@@ -30,8 +30,8 @@ with job(snakemake):
     genes = arrays["genes"].tolist()
     reference = read_reference(snakemake.input.network, genes)
     curves = {
-        stage: precision_recall(partial_correlations(arrays[stage]), genes, reference.edges)
-        for stage in ("before", "after")
+        stage: precision_recall(partial_from(arrays, stage).matrix(), genes, reference.edges)
+        for stage in (BEFORE, AFTER)
     }
     figure, drawn = predicted_against_truth(
         pairs,

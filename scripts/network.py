@@ -1,4 +1,4 @@
-"""Estimate the network of the control cells and update it by predicted responses."""
+"""Update the network of the control cells by what has been predicted, measured or published."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -7,72 +7,66 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.files import write_arrays, write_json, write_table
-from lgem.network import edges as tables
-from lgem.network.covariance import ledoit_wolf, standardise
-from lgem.network.precision import condition_number, covariance_systems, partial_correlations
-from lgem.network.updates import DensePrecision, UpdateRecord, response_loadings
+from lgem.files import read_arrays, write_arrays, write_frame, write_json, write_table
+from lgem.network.estimators import estimate_from
+from lgem.network.loadings import cell_loadings, read_pathways, response_loadings
+from lgem.network.names import lookup
+from lgem.network.precision import covariance_systems, diagnose_precision, invert
+from lgem.network.rewiring import rewired
+from lgem.network.saved import BEFORE, network_arrays, precision_arrays
+from lgem.network.updates import UpdatedPrecision, UpdateRecord
 from lgem.prediction.evaluation import mean_responses
 from lgem.prediction.training import PREDICTED
-from lgem.provenance import provenance
 from lgem.screen.io import network_expression
-from lgem.systems import systems_content
+from lgem.systems import diagnose_spectrum, systems_content
 from scripts.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
-    settings, out = snakemake.params.network, snakemake.output
-    origin = provenance(**snakemake.params.origin)
-    cells = anndata.read_h5ad(snakemake.input.cells)
-    batch = cells.obs.get("batch")
-    panel = standardise(network_expression(cells), batch)
-    covariance, shrinkage = ledoit_wolf(panel.values)
-    theta = DensePrecision(covariance, snakemake.params.seed)
-    first = theta.precision
-    log.info("%d cells, %d genes, shrinkage %.3f", *panel.values.shape, shrinkage)
-    if shrinkage > 0.99:
-        log.warning("shrinkage near 1: too few cells to tell partial correlations from none")
+    settings, given, out = snakemake.params.network, snakemake.input, snakemake.output
+    arrays = read_arrays(given.estimate)
+    genes, symbols, scale = arrays["genes"].tolist(), arrays["symbols"].tolist(), arrays["scale"]
+    estimate = estimate_from(arrays)
+    form = invert(estimate.covariance, estimate.precision, arrays["form"].item())
+    theta = UpdatedPrecision(form, snakemake.params.seed)
+    before, systems = precision_arrays(form, BEFORE), [diagnose_precision(theta)]
+    single, updates = np.empty((len(genes), 0)), []
+    names: list[str] = []
 
-    nodes = cells.var[panel.genes_kept]
-    genes = nodes.index.astype(str).to_list()
-    records = []
-    if snakemake.input.responses:
-        predicted = anndata.read_h5ad(snakemake.input.responses)
+    if given.responses:
+        predicted = anndata.read_h5ad(given.responses)
         # The mean effect alone says nothing of a perturbation: it would only count many times.
         effects, names = mean_responses(predicted[:, genes], statuses=[PREDICTED])
-        if names:
-            loadings = response_loadings(effects, panel.scale, settings["response_scale"])
-            records.append(theta.update(loadings, "predicted responses"))
         log.info("%d predicted responses update the network", len(names))
+    if names:
+        single = settings["response_scale"] * (effects / scale).T
+        joint = response_loadings(effects, scale, settings["response_scale"])
+        updates.append(("predicted responses", theta.add, joint))
+    if given.new_cells:
+        cells = anndata.read_h5ad(given.new_cells)[:, genes]
+        values = (network_expression(cells) - arrays["mean"]) / arrays["spread"]
+        old, shift = int(arrays["shape"][0]), settings["mean_shift"]
+        loadings = cell_loadings(values, cells.obs["batch"], old, shift)
+        updates.append((f"control cells of {settings['new_cells']}", theta.add, loadings))
+        log.info("%d new cells update the network", len(values))
+    rows = lookup(genes, symbols)
+    for key, operation in (("pathways", theta.add), ("removed_pathways", theta.remove)):
+        if given[key]:
+            found = read_pathways(given[key], rows, len(genes), {*rows, *arrays["measured"]})
+            updates.append((key.replace("_", " "), operation, found.loadings))
+            log.info("%s: %s", given[key], found.in_words)
 
-    before, after = partial_correlations(first), partial_correlations(theta.precision)
-    threshold = settings["threshold"]
-    conditions = (condition_number(first), condition_number(theta.precision))
-    edges = tables.edge_table(before, after, genes, threshold, settings["top_edges"])
-    write_arrays(
-        out.precision,
-        genes=np.array(genes),
-        symbols=nodes.get("symbol", nodes.index.to_series()).to_numpy(dtype=str),
-        scale=panel.scale,
-        covariance=covariance,
-        loadings=theta.loadings,
-        before=first,
-        after=theta.precision,
-    )
-    edges = tables.with_symbols(edges, nodes.get("symbol"))
-    changes = tables.with_symbols(tables.largest_changes(before, after, genes), nodes.get("symbol"))
-    tables.write_edges(edges, out.edges, origin)
-    write_table(edges.head(100), out.strongest)
-    tables.write_graphml(tables.graph(edges, nodes), out.graph)
-    updates = pd.DataFrame(records, columns=[field.name for field in fields(UpdateRecord)])
-    updates.insert(0, "order", np.arange(1, len(updates) + 1))
-    write_table(updates, out.updates)
-    statistics = tables.network_statistics(before, after, threshold, conditions)
-    shrunk = pd.DataFrame([{"metric": "shrinkage", "before": shrinkage, "after": shrinkage}])
-    write_table(pd.concat([statistics, shrunk]), out.statistics)
-    write_table(changes, out.changes)
-    systems = covariance_systems(panel.values, shrinkage, first, theta.precision)
-    write_json(systems_content(systems), out.systems)
-    write_table(tables.partial_correlation_histogram(before, after, bins=100), out.histogram)
+    alone = rewired(theta, form.partial_correlations(), single, names, genes)
+    records = [operation(loadings, source) for source, operation, loadings in updates]
+    systems.append(diagnose_precision(theta))
+    sample = diagnose_spectrum(arrays["spectrum"], tuple(arrays["shape"]))
+    met = covariance_systems(sample, estimate.in_words, *systems)
+    described = {name: arrays[name] for name in ("genes", "symbols", "scale")}
+    write_arrays(out.precision, **described, **network_arrays(theta, before))
+    table = pd.DataFrame(records, columns=[field.name for field in fields(UpdateRecord)])
+    table.insert(0, "order", np.arange(1, len(table) + 1))
+    write_table(table, out.updates)
+    write_frame(alone, out.rewired)
+    write_json(systems_content(met), out.systems)

@@ -2,36 +2,47 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from lgem.files import read_arrays, write_json, write_table, write_text
-from lgem.network.precision import partial_correlations
-from lgem.network.reference import headline, read_reference, score_network
+from lgem.files import read_arrays, read_table, write_json, write_table, write_text
+from lgem.network.reference import (
+    LARGEST_PANEL,
+    headline,
+    read_reference,
+    score_network,
+    within_reference,
+)
+from lgem.network.saved import AFTER, BEFORE, partial_from
+from lgem.network.shuffled import shuffled_scores
 from scripts.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
+    params = snakemake.params
     arrays = read_arrays(snakemake.input.precision)
-    genes = arrays["genes"].tolist()
-    reference = read_reference(snakemake.input.reference, genes, arrays["symbols"].tolist())
+    compared = read_table(snakemake.input.estimators)
+    names, symbols = arrays["genes"], arrays["symbols"].tolist()
+    reference = read_reference(snakemake.input.reference, names.tolist(), symbols)
+    scored = np.arange(len(names))
+    if len(names) > LARGEST_PANEL:
+        scored = within_reference(names.tolist(), reference.edges)
+        log.warning("pairs of the %d genes that the reference names are scored", len(scored))
+    genes = names[scored].tolist()
     parts = []
-    for stage in ("before", "after"):
-        rho = partial_correlations(arrays[stage])
-        scores = score_network(
-            rho,
-            genes,
-            reference.edges,
-            snakemake.params.bootstrap,
-            snakemake.params.interval,
-            snakemake.params.seed,
-        )
-        parts.append(scores.assign(estimator=snakemake.params.estimator, network=stage))
+    for stage in (BEFORE, AFTER):
+        rho = partial_from(arrays, stage).block(scored, scored)
+        bootstrap = params.bootstrap, params.interval, params.seed
+        scores = score_network(rho, genes, reference.edges, *bootstrap)
+        shuffled = shuffled_scores(rho, genes, reference.edges, *bootstrap)
+        parts.append(scores.merge(shuffled, on="metric").assign(network=stage))
     table = pd.concat(parts)
-    first = ["estimator", "network"]
-    write_table(table[[*first, *table.columns.drop(first)]], snakemake.output.scores)
-    write_json(reference.counts, snakemake.output.counts)
+    table.insert(0, "estimator", compared.dropna(subset=["choice"])["estimator"].iloc[0])
+    table.insert(1, "network", table.pop("network"))
+    write_table(table, snakemake.output.scores)
+    write_json({**reference.counts, "genes_scored": len(genes)}, snakemake.output.counts)
     rows = ", ".join(f"{count} {what}" for what, count in reference.counts.items())
     log.info("reference: %s", rows.replace("_", " "))
     write_text(headline(parts[0], genes, reference.edges) + "\n", snakemake.output.headline)

@@ -24,6 +24,7 @@ CHANGE_COLUMNS = ("mark", "position", *CHANGES_COLUMNS, "direction", "label", "n
 SCORE_COLUMNS = ("mark", "estimator", *SCORES_COLUMNS, "position", "note")
 
 MOST_CHANGES = 20
+ALL_UPDATES = "all"
 STRONG_EDGES = "strong_edges"
 MEAN_ABSOLUTE = "mean_abs_rho"
 
@@ -137,15 +138,18 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     changes
         Columns rank (1 = largest), gene_a, gene_b, before, after (partial correlations), change
         (of the absolute value) and, where genes have symbols to be called by, symbol_a, symbol_b.
-        At most the first 20 ranks are drawn.
+        Where it tells them apart, update: the rows of ``all`` updates together are drawn, else
+        all rows. At most the first 20 ranks are drawn.
 
     Returns
     -------
     figure, table
         Rows of the table: ``bar`` (with its position, label and direction) or ``note``.
     """
+    if "update" in changes:
+        changes = changes[style.texts(changes["update"]) == ALL_UPDATES]
     table = style.take(changes, CHANGES_COLUMNS, "table of largest changes")
-    ends = [_called(changes, end) for end in "ab"]
+    ends = [called(changes, end) for end in "ab"]
     table["label"] = ends[0] + "–" + ends[1]
     for name in ("rank", "before", "after", "change"):
         table[name] = style.numbers(table[name])
@@ -186,7 +190,7 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
     return figure, style.drawn_table([table], CHANGE_COLUMNS)
 
 
-def _called(changes: pd.DataFrame, end: str) -> pd.Series:
+def called(changes: pd.DataFrame, end: str) -> pd.Series:
     """Return what the genes at one end of the pairs are called: symbols, else their names."""
     if changes.empty:
         return pd.Series(dtype=object)

@@ -1,4 +1,4 @@
-"""Covariance of the control cells: standardised within batches, shrunk towards the diagonal."""
+"""Expression that a covariance is estimated from: centred within batches, of unit variance."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class Standardised:
         by it are in the units of `values`.
     genes_kept : (genes,) of bool
         Genes that vary within some batch; the others are constant and left out.
+    mean : (genes kept,)
+        Mean log-expression of the kept cells.
+    batch : (cells kept,)
+        Number of the batch of every kept cell, from 0.
     cells_kept : (cells,) of bool
         Cells that share their batch with another cell. A cell alone in its batch equals the
         batch's mean: after centring it says nothing, and is left out.
@@ -38,9 +42,17 @@ class Standardised:
 
     values: np.ndarray
     scale: np.ndarray
+    mean: np.ndarray
+    batch: np.ndarray
     genes_kept: np.ndarray
     cells_kept: np.ndarray
     batches: int
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Root mean square of each kept gene within batches, by which `values` were divided."""
+        freedom = (len(self.values) - self.batches) / len(self.values)
+        return self.scale * np.sqrt(freedom)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -77,16 +89,13 @@ def standardise(values: np.ndarray, batch: Sequence[Hashable] | None) -> Standar
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         raise InputError("expression for the network", "values that are not finite", "numbers only")
-    codes = np.zeros(len(values), dtype=np.intp)
-    if batch is not None:
-        codes = pd.factorize(pd.Series(list(batch), dtype=object), use_na_sentinel=False)[0]
+    codes = number_batches(batch, len(values))
     sizes = np.bincount(codes)
     cells_kept = sizes[codes] > 1
-    centred, codes = values[cells_kept], codes[cells_kept]
-    largest = np.abs(centred).max(axis=0, initial=0.0)
-    for level in np.unique(codes):
-        members = codes == level
-        centred[members] -= centred[members].mean(axis=0)
+    codes = np.unique(codes[cells_kept], return_inverse=True)[1]
+    kept = values[cells_kept]
+    largest = np.abs(kept).max(axis=0, initial=0.0)
+    centred = centre(kept, codes)
 
     n, batches = len(centred), int((sizes > 1).sum())
     squares = np.einsum("ij,ij->j", centred, centred)
@@ -102,33 +111,25 @@ def standardise(values: np.ndarray, batch: Sequence[Hashable] | None) -> Standar
     return Standardised(
         values=centred[:, genes_kept] / spread[genes_kept],
         scale=np.sqrt(squares[genes_kept] / (n - batches)),
+        mean=kept[:, genes_kept].mean(axis=0),
+        batch=codes,
         genes_kept=genes_kept,
         cells_kept=cells_kept,
         batches=batches,
     )
 
 
-def ledoit_wolf(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Shrink the sample covariance S towards (tr S / g) I, by Ledoit and Wolf's intensity.
+def number_batches(batch: Sequence[Hashable] | None, cells: int) -> np.ndarray:
+    """Number batches from 0; a missing batch is a batch of its own."""
+    if batch is None:
+        return np.zeros(cells, dtype=np.intp)
+    return pd.factorize(pd.Series(list(batch), dtype=object), use_na_sentinel=False)[0]
 
-    Parameters
-    ----------
-    values : (cells, genes)
-        Expression already centred (see `standardise`): S = values' values / cells.
 
-    Returns
-    -------
-    covariance : (genes, genes)
-        (1 − δ) S + δ (tr S / g) I, positive definite for δ > 0.
-    shrinkage : float
-        The intensity δ in [0, 1]; 1 leaves no covariance between genes at all.
-
-    References
-    ----------
-    Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
-    J. Multivariate Analysis 88 (2004); as implemented by scikit-learn.
-    """
-    from sklearn.covariance import ledoit_wolf as estimate
-
-    covariance, shrinkage = estimate(values, assume_centered=True)
-    return covariance, float(shrinkage)
+def centre(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return values (cells × genes) less the mean of each batch, in new memory."""
+    centred = values.copy()
+    for level in np.unique(codes):
+        members = codes == level
+        centred[members] -= centred[members].mean(axis=0)
+    return centred

@@ -1,104 +1,51 @@
-"""The network as tables and as a graph: edges, changes, statistics, distribution."""
+"""The network as tables and as a graph: edges, changes, statistics, distribution, genes."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lgem.files import atomic
+from lgem.network.census import BINS, Census, Pairs, Spread
 
 if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """All pairs of genes, in the order of their names, with their partial correlations."""
+def pair_table(pairs: Pairs, genes: Sequence[str]) -> pd.DataFrame:
+    """List pairs of genes: gene_a, gene_b, before, after and change (|after| − |before|).
 
-    names: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-
-    @property
-    def change(self) -> np.ndarray:
-        return np.abs(self.after) - np.abs(self.before)
-
-    def table(self, chosen: np.ndarray) -> pd.DataFrame:
-        first, second = np.divmod(np.flatnonzero(_above(len(self.names)))[chosen], len(self.names))
-        return pd.DataFrame(
-            {
-                "gene_a": self.names[first],
-                "gene_b": self.names[second],
-                "before": self.before[chosen],
-                "after": self.after[chosen],
-                "change": self.change[chosen],
-            }
-        )
-
-
-def _pairs(before: np.ndarray, after: np.ndarray, genes: Sequence[str]) -> _Pairs:
-    # With the genes sorted first, the position of a pair is its alphabetical rank: a stable sort
-    # by size then settles ties by name, without ever sorting strings.
-    order = np.argsort(np.asarray(genes, dtype=str), kind="stable")
-    block = np.ix_(order, order)
-    return _Pairs(
-        np.asarray(genes, dtype=object)[order], _upper(before[block]), _upper(after[block])
+    With the genes of the panel sorted by name, gene_a comes before gene_b.
+    """
+    names = np.asarray(genes, dtype=object)
+    return pd.DataFrame(
+        {
+            "gene_a": names[pairs.first],
+            "gene_b": names[pairs.second],
+            "before": pairs.before,
+            "after": pairs.after,
+            "change": pairs.change,
+        }
     )
 
 
-def _above(n: int) -> np.ndarray:
-    """Mask of the pairs above the diagonal of an n x n matrix."""
-    return ~np.tri(n, dtype=bool)
-
-
-def _upper(matrix: np.ndarray) -> np.ndarray:
-    return matrix[_above(len(matrix))]
-
-
-def _largest(values: np.ndarray, most: int) -> np.ndarray:
-    """Positions of the `most` largest positive values, largest first, ties by position."""
-    candidates = np.flatnonzero(values > 0.0)
-    if most < len(candidates):
-        smallest = np.partition(values[candidates], -most)[-most] if most else np.inf
-        candidates = candidates[values[candidates] >= smallest]
-    return candidates[np.argsort(-values[candidates], kind="stable")][:most]
-
-
-def edge_table(
-    before: np.ndarray, after: np.ndarray, genes: Sequence[str], threshold: float, top: int
-) -> pd.DataFrame:
+def edge_table(found: Census, genes: Sequence[str], threshold: float) -> pd.DataFrame:
     """List the pairs of genes with a strong partial correlation before or after the updates.
-
-    Parameters
-    ----------
-    before, after : (genes, genes)
-        Partial correlations.
-    genes
-        Names of the rows, unique.
-    threshold : float
-        A pair is an edge where |before| or |after| is larger than this.
-    top : int
-        Where fewer pairs than this are above the threshold (strong shrinkage can leave next to
-        none), the `top` pairs with the largest of |before| and |after| are listed.
 
     Returns
     -------
     DataFrame
-        gene_a, gene_b (alphabetical within the pair), before, after, change (|after| − |before|),
-        selected_by (``threshold``, or ``top`` for a pair that is listed only to fill up); strongest
-        first, ties by name. A pair without any partial correlation is never an edge.
+        gene_a, gene_b, before, after, change (|after| − |before|), selected_by (``threshold``, or
+        ``top`` for a pair that is listed only to fill up, where strong shrinkage leaves next to
+        none above it); strongest first. A pair without any partial correlation is never an edge.
     """
-    pairs = _pairs(before, after, genes)
-    strength = np.maximum(np.abs(pairs.before), np.abs(pairs.after))
-    strong = int((strength > threshold).sum())
-    edges = pairs.table(_largest(strength, max(strong, top)))
-    edges["selected_by"] = np.where(np.arange(len(edges)) < strong, "threshold", "top")
+    edges = pair_table(found.edges, genes)
+    edges["selected_by"] = np.where(found.edges.strength > threshold, "threshold", "top")
     return edges
 
 
@@ -112,37 +59,27 @@ def with_symbols(pairs: pd.DataFrame, symbols: pd.Series | None) -> pd.DataFrame
     )
 
 
-def largest_changes(
-    before: np.ndarray, after: np.ndarray, genes: Sequence[str], n: int = 20
-) -> pd.DataFrame:
-    """List the n pairs whose |partial correlation| changed most, in either direction.
+def change_table(found: Census, genes: Sequence[str]) -> pd.DataFrame:
+    """List the pairs whose |partial correlation| changed most, in either direction.
 
     Returns
     -------
     DataFrame
-        rank (from 1), gene_a, gene_b, before, after, change (|after| − |before|); largest |change|
-        first, ties by name. Pairs that did not change are not listed.
+        rank (from 1), gene_a, gene_b, before, after, change; largest |change| first. Pairs that did
+        not change are not listed.
     """
-    pairs = _pairs(before, after, genes)
-    changes = pairs.table(_largest(np.abs(pairs.change), n))
+    changes = pair_table(found.changed, genes)
     changes.insert(0, "rank", np.arange(1, len(changes) + 1))
     return changes
 
 
 def network_statistics(
-    before: np.ndarray,
-    after: np.ndarray,
-    threshold: float,
-    conditions: tuple[float, float],
+    found: Census, genes: int, conditions: Sequence[float | None]
 ) -> pd.DataFrame:
     """Describe the network before and after the updates in a few numbers.
 
     Parameters
     ----------
-    before, after : (genes, genes)
-        Partial correlations.
-    threshold : float
-        A strong edge has |ρ| above this.
     conditions
         Condition numbers of the precision before and after.
 
@@ -152,45 +89,50 @@ def network_statistics(
         metric, before, after; one row each for genes, pairs, strong_edges, density (strong edges
         per pair), mean_abs_rho, max_abs_rho (over pairs) and condition_number.
     """
-    columns = {
-        "before": _describe(before, threshold, conditions[0]),
-        "after": _describe(after, threshold, conditions[1]),
-    }
-    return pd.DataFrame(columns).rename_axis("metric").reset_index()
+    both = zip((found.before, found.after), conditions, strict=True)
+    columns = [_describe(spread, genes, condition) for spread, condition in both]
+    table = pd.DataFrame(dict(zip(("before", "after"), columns, strict=True)))
+    return table.rename_axis("metric").reset_index()
 
 
-def _describe(rho: np.ndarray, threshold: float, condition: float) -> dict[str, float]:
-    strength = np.abs(_upper(rho))
-    strong = int((strength > threshold).sum())
+def _describe(spread: Spread, genes: int, condition: float | None) -> dict[str, float | None]:
     return {
-        "genes": len(rho),
-        "pairs": len(strength),
-        "strong_edges": strong,
-        "density": strong / len(strength),
-        "mean_abs_rho": float(strength.mean()),
-        "max_abs_rho": float(strength.max()),
+        "genes": genes,
+        "pairs": spread.pairs,
+        "strong_edges": spread.strong,
+        "density": spread.strong / spread.pairs,
+        "mean_abs_rho": spread.total / spread.pairs,
+        "max_abs_rho": spread.largest,
         "condition_number": condition,
     }
 
 
-def partial_correlation_histogram(before: np.ndarray, after: np.ndarray, bins: int) -> pd.DataFrame:
+def partial_correlation_histogram(before: Spread, after: Spread, bins: int) -> pd.DataFrame:
     """Count the pairs of genes by partial correlation, before and after, in the same bins.
 
     Returns
     -------
     DataFrame
-        left, right (bounds of a bin; the bins are symmetric about 0 and reach the largest |ρ|),
-        before, after (pairs in it, all pairs in all).
+        left, right (bounds of a bin; about `bins` of them, symmetric about 0, that reach the
+        largest |ρ|), before, after (pairs in it, all pairs in all).
     """
-    first, second = _upper(before), _upper(after)
-    reach = max(np.abs(first).max(), np.abs(second).max()) or 1.0
-    bounds = np.linspace(-reach, reach, bins + 1)
+    reach = max(before.largest, after.largest) or 1.0
+    # Whole multiples of the fine bins that were counted, as many on either side of 0.
+    side = bins // 2
+    width = max(1, int(np.ceil((reach * BINS / 2 + 1) / side)))
+    bounds = BINS // 2 + width * np.arange(-side, side + 1)
+
+    def counted(spread: Spread) -> np.ndarray:
+        below = np.concatenate([[0], np.cumsum(spread.counts)])
+        return np.diff(below[np.clip(bounds, 0, BINS)])
+
+    edges = bounds * (2 / BINS) - 1.0
     return pd.DataFrame(
         {
-            "left": bounds[:-1],
-            "right": bounds[1:],
-            "before": np.histogram(first, bounds)[0],
-            "after": np.histogram(second, bounds)[0],
+            "left": edges[:-1],
+            "right": edges[1:],
+            "before": counted(before),
+            "after": counted(after),
         }
     )
 

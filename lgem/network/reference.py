@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
+from lgem.network.names import AMBIGUOUS, UNKNOWN, lookup
 
 # What a third column may say: 0 and 1, or the sign of the action, which makes it an edge.
 PRESENT = {"0": False, "0.0": False} | dict.fromkeys(["1", "1.0", "+", "-", "+-", "-+", "?"], True)
-UNKNOWN, AMBIGUOUS = -1, -2
+METRICS = ["auroc", "aupr", "aupr_ratio", "early_precision"]
+# All pairs of this many genes fit in about 1 GiB while they are scored; those of 20,000 do not.
+LARGEST_PANEL = 5000
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,10 @@ def read_reference(
     InputError
         If the file cannot be read, is of another format, or has no edge within the panel.
     """
-    lookup = _lookup(genes, symbols)
-    table = _without_header(_read(path), lookup)
+    rows = lookup(genes, symbols)
+    table = _without_header(_read(path), rows)
     present = _present(table, path)
-    ends = table.iloc[:, :2].apply(lambda names: names.map(lookup).fillna(UNKNOWN)).to_numpy(int)
+    ends = table.iloc[:, :2].apply(lambda names: names.map(rows).fillna(UNKNOWN)).to_numpy(int)
 
     # Every row leaves at the first door that fits it, so that the counts add up.
     counts, left = {"rows": len(table)}, np.ones(len(table), dtype=bool)
@@ -81,15 +84,6 @@ def read_reference(
     if edges.empty:
         raise _no_edges(path, table, genes, counts)
     return Reference(edges, counts)
-
-
-def _lookup(genes: Sequence[str], symbols: Sequence[str] | None) -> dict[str, int]:
-    """Map every name to its position in the panel; a symbol of several genes to AMBIGUOUS."""
-    lookup: dict[str, int] = {}
-    for position, symbol in enumerate([] if symbols is None else symbols):
-        if not pd.isna(symbol) and symbol != "":
-            lookup[symbol] = AMBIGUOUS if symbol in lookup else position
-    return lookup | {gene: position for position, gene in enumerate(genes)}
 
 
 def _read(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -116,7 +110,7 @@ def _read(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
-def _without_header(table: pd.DataFrame, lookup: dict[str, int]) -> pd.DataFrame:
+def _without_header(table: pd.DataFrame, known: dict[str, int]) -> pd.DataFrame:
     """Drop the first row if it is a header.
 
     With a third column that is told by its first value; without, by two names that are neither in
@@ -126,7 +120,7 @@ def _without_header(table: pd.DataFrame, lookup: dict[str, int]) -> pd.DataFrame
     if len(first) == 3:
         header = first[2] not in PRESENT
     else:
-        header = not any(name in lookup or (rest == name).any(axis=None) for name in first)
+        header = not any(name in known or (rest == name).any(axis=None) for name in first)
     return rest if header else table
 
 
@@ -157,6 +151,24 @@ def _no_edges(
         f"gene ids or symbols of the panel, like {listing(genes[:3])}",
         nearest(named[0], genes) if len(named) else None,
     )
+
+
+def within_reference(genes: Sequence[str], edges: pd.DataFrame) -> np.ndarray:
+    """Return the positions, ascending, of the genes that the reference names in an edge.
+
+    The pairs of a panel beyond `LARGEST_PANEL` genes are too many to rank. Scoring those of the
+    genes that the reference knows loses no true edge; what the network says of other genes is
+    left out, so that the share of true pairs (chance) is higher than on the whole panel.
+
+    Parameters
+    ----------
+    genes : (genes,)
+        Names of the panel's genes, unique.
+    edges
+        Columns gene_a, gene_b: reference edges; those with a gene that is not in `genes` are
+        ignored.
+    """
+    return np.unique(_ends(genes, edges))
 
 
 def score_network(
@@ -215,7 +227,7 @@ def score_network(
     bounds = np.quantile(sample, tails, axis=0) if len(sample) else np.full((2, 4), np.nan)
     return pd.DataFrame(
         {
-            "metric": ["auroc", "aupr", "aupr_ratio", "early_precision"],
+            "metric": METRICS,
             "value": point,
             "chance": [0.5, prevalence, 1.0, prevalence],
             "lower": bounds[0],
@@ -225,13 +237,28 @@ def score_network(
 
 
 def headline(scores: pd.DataFrame, genes: Sequence[str], edges: pd.DataFrame) -> str:
-    """Say in a sentence how well the network finds the known edges."""
+    """Say in a sentence how well the network finds the known edges.
+
+    Parameters
+    ----------
+    scores
+        As from `score_network`. Where the columns of `lgem.network.shuffled.shuffled_scores` stand
+        beside them, the sentence says what shuffled labels reach.
+    genes : (genes,)
+        That were scored.
+    edges
+        Known edges between them.
+    """
     value = scores.set_index("metric")
     ratio = value.loc["aupr_ratio"]
+    shuffled = ""
+    if "shuffled_upper" in scores:
+        lowest, highest = ratio["shuffled_lower"], ratio["shuffled_upper"]
+        shuffled = f"; with shuffled labels {lowest:.1f} to {highest:.1f}"
     return (
         f"Against {len(edges)} known edges the network of {len(genes)} genes has an average "
         f"precision of {value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} × chance "
-        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
+        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f}{shuffled})."
     )
 
 
@@ -253,9 +280,7 @@ def rank_pairs(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> Ra
     InputError
         If no pair, or every pair, is a true edge.
     """
-    index, n = pd.Index(genes), len(rho)
-    ends = np.column_stack([index.get_indexer(pd.Index(edges[k])) for k in ("gene_a", "gene_b")])
-    ends = ends[(ends >= 0).all(axis=1)]
+    ends, n = _ends(genes, edges), len(rho)
     adjacent = np.zeros((n, n), dtype=bool)
     adjacent[ends[:, 0], ends[:, 1]] = adjacent[ends[:, 1], ends[:, 0]] = True
     first, second = np.triu_indices(n, 1)
@@ -274,15 +299,37 @@ def rank_pairs(rho: np.ndarray, genes: Sequence[str], edges: pd.DataFrame) -> Ra
     )
 
 
-def _scores(ranking: Ranking, weights: np.ndarray) -> tuple[list[float], float]:
-    """Compute the four metrics, and the share of true pairs, with weight w_i w_j on pair ij.
+def _ends(genes: Sequence[str], edges: pd.DataFrame) -> np.ndarray:
+    """Positions (edges, 2) of the genes of every edge between two of them."""
+    index = pd.Index(genes)
+    ends = np.column_stack([index.get_indexer(pd.Index(edges[k])) for k in ("gene_a", "gene_b")])
+    return ends[(ends >= 0).all(axis=1)]
 
-    Only runs of equal score that hold a true pair add to either area, so that beyond one
-    cumulative sum over all pairs the work is that of the true ones.
-    """
+
+def _scores(ranking: Ranking, weights: np.ndarray) -> tuple[list[float], float]:
+    """Compute the four metrics, and the share of true pairs, with weight w_i w_j on pair ij."""
     pairs = weights[ranking.first] * weights[ranking.second]
     mass = np.r_[0, np.cumsum(pairs)]
-    true_mass = np.r_[0, np.cumsum(pairs[ranking.true])]
+    return metric_values(ranking, mass, np.r_[0, np.cumsum(pairs[ranking.true])])
+
+
+def metric_values(
+    ranking: Ranking, mass: np.ndarray, true_mass: np.ndarray
+) -> tuple[list[float], float]:
+    """Compute AUROC, AUPR, its ratio to chance and early precision; and the share of true pairs.
+
+    Only runs of equal score that hold a true pair add to either area, so that beyond the
+    cumulative sum over all pairs the work is that of the true ones.
+
+    Parameters
+    ----------
+    ranking
+        All pairs.
+    mass : (pairs + 1,)
+        Weight of the pairs above each rank.
+    true_mass : (edges + 1,)
+        Weight of the true pairs before each true pair.
+    """
     positive, negative = true_mass[-1], mass[-1] - true_mass[-1]
     if positive == 0 or negative == 0:
         return [np.nan] * 4, np.nan

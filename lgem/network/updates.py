@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigvalsh, solve, solve_triangular, svdvals
 
 from lgem.errors import InputError
-from lgem.network.precision import precision_matrix
+from lgem.network.dense import DensePrecision
+from lgem.network.implicit import ImplicitPrecision
+from lgem.network.structure import at_most_square
 
 # A sound precision, fresh or updated a hundred times, drifts by 0.05 to 10 times κ ε (measured for
 # κ = 1e1 … 1e9 and 50 … 2,000 genes); a hundred times κ ε is damage, not rounding.
@@ -47,12 +49,7 @@ def woodbury(precision: np.ndarray, loadings: np.ndarray) -> np.ndarray:
     ----------
     Woodbury, Inverting modified matrices, Princeton Statistical Research Group, Memo 42 (1950).
     """
-    projected = loadings.T @ precision
-    capacitance = np.eye(loadings.shape[1]) + projected @ loadings
-    if not np.isfinite(capacitance).all():
-        raise LinAlgError("the capacitance is not finite")
-    factor = cholesky(capacitance, lower=True)
-    v = solve_triangular(factor, projected, lower=True)
+    v = _rows((precision @ loadings).T, loadings, 1.0)
     # A matrix times its own transpose: symmetric to the last bit, whichever BLAS computes it.
     return precision - v.T @ v
 
@@ -89,66 +86,78 @@ def sherman_morrison(precision: np.ndarray, loading: np.ndarray) -> np.ndarray:
     return precision - np.outer(u, u)
 
 
-def drift(
-    precision: np.ndarray, covariance: np.ndarray, loadings: np.ndarray, probes: np.ndarray
-) -> float:
-    """Certify an updated precision: max over probes v of ‖Θ(Σ + X Xᵀ)v − v‖ / ‖v‖.
+def inversion_lemma(inverse: np.ndarray, b: np.ndarray, d: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Invert a changed matrix: (A − B D⁻¹ C)⁻¹ = A⁻¹ + A⁻¹ B (D − C A⁻¹ B)⁻¹ C A⁻¹.
 
-    Two passes over N × N matrices for the whole block of probes; Σ + X Xᵀ is never formed.
+    None of the matrices needs to be symmetric; (A + u vᵀ)⁻¹ is the case B = −u, D = 1, C = vᵀ.
 
     Parameters
     ----------
-    precision : (genes, genes)
-        Θ, claimed to be (Σ + X Xᵀ)⁻¹.
-    covariance : (genes, genes)
-        Base Σ.
-    loadings : (genes, k)
-        Everything added since, X.
-    probes : (genes, p)
-        Random vectors, one a column.
-    """
-    residual = precision @ _apply(covariance, loadings, probes) - probes
-    lengths = np.linalg.norm(residual, axis=0) / np.linalg.norm(probes, axis=0)
-    return float(lengths.max())
-
-
-def response_loadings(responses: np.ndarray, scale: np.ndarray, strength: float) -> np.ndarray:
-    """Turn the responses to k perturbations into loadings X = strength · (R / scale)ᵀ / √k.
-
-    X Xᵀ is strength² times the second moment, about control, of the mean expression of a cell that
-    is equally likely to carry any of the k perturbations: what the part between perturbations
-    adds to the covariance within them.
-
-    Parameters
-    ----------
-    responses : (k, genes)
-        R, predicted or observed effects (log-expression minus control).
-    scale : (genes,)
-        Standard deviation that the covariance's genes were divided by, in log-expression.
-    strength : float
-        Factor on the responses, without units; 1 takes them at face value.
-
-    Returns
-    -------
-    (genes, k)
-        Loadings in the units of the standardised covariance.
+    inverse : (n, n)
+        A⁻¹.
+    b, d, c : (n, k), (k, k), (k, n)
+        B, D and C.
 
     Raises
     ------
-    InputError
-        If there is no response, or one has values that are not finite.
+    LinAlgError
+        If the capacitance D − C A⁻¹ B is singular to working precision: A − B D⁻¹ C then is, too.
     """
-    if not len(responses):
-        raise InputError("responses for the network", "none", "at least one perturbation")
-    broken = np.flatnonzero(~np.isfinite(responses).all(axis=1))
-    if len(broken):
-        raise InputError(
-            "responses for the network",
-            f"{len(broken)} of {len(responses)} with values that are not finite "
-            f"(the first is number {broken[0] + 1})",
-            "finite log-expression changes; leave out what was not predicted",
+    right = c @ inverse
+    capacitance = d - right @ b
+    if not capacitance.size:
+        return inverse.copy()
+    singular = svdvals(capacitance) if np.isfinite(capacitance).all() else np.full(1, np.nan)
+    size = np.abs(d).max() + np.abs(right @ b).max()
+    if not singular.min() > np.finfo(float).eps * len(d) * size:
+        raise LinAlgError(
+            "the capacitance D − C A⁻¹ B is singular "
+            f"(smallest singular value {singular.min():.2g})"
         )
-    return strength * (responses / scale).T / np.sqrt(len(responses))
+    return inverse + (inverse @ b) @ solve(capacitance, right)
+
+
+def _rows(projected: np.ndarray, loadings: np.ndarray, sign: float) -> np.ndarray:
+    """Return V = L⁻¹ XᵀΘ with I ± XᵀΘX = L Lᵀ, so that (Σ ± X Xᵀ)⁻¹ = Θ ∓ VᵀV.
+
+    Parameters
+    ----------
+    projected : (k, genes)
+        XᵀΘ.
+    """
+    capacitance = np.eye(len(projected)) + sign * (projected @ loadings)
+    if not np.isfinite(capacitance).all():
+        raise LinAlgError("the capacitance is not finite")
+    return solve_triangular(cholesky(capacitance, lower=True), projected, lower=True)
+
+
+def cancelled(past: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of either array that the other has not, equal to the last bit."""
+    positions: dict[bytes, list[int]] = {}
+    for position, column in enumerate(past.T):
+        positions.setdefault(column.tobytes(), []).append(position)
+    gone, stays = [], []
+    for position, column in enumerate(new.T):
+        same = positions.get(column.tobytes())
+        if same:
+            gone.append(same.pop())
+        else:
+            stays.append(position)
+    return np.delete(past, gone, axis=1), new[:, stays]
+
+
+def update_in_place(
+    form: DensePrecision | ImplicitPrecision, loadings: np.ndarray, sign: float = 1.0
+) -> None:
+    """Set Θ to (Σ ± X Xᵀ)⁻¹ in place, without a certificate.
+
+    Raises
+    ------
+    LinAlgError
+        If the capacitance is not positive definite. Θ is then what it was.
+    """
+    if loadings.size:
+        form.change(_rows(form.times(loadings).T, loadings, sign), -sign)
 
 
 @dataclass(frozen=True)
@@ -159,55 +168,50 @@ class UpdateRecord:
     ----------
     source : str
         Where the loadings came from.
+    operation : str
+        ``add`` or ``remove``.
     rank : int
-        Columns that were added.
+        Columns that were added or removed, at most as many as genes.
     drift : float
         Certificate of the updated precision, as measured before any refactorisation.
     limit : float
         What `drift` may be: 100 κ ε with κ estimated for the updated covariance, at most 1e-3.
     refactorised : bool
-        Whether the drift was beyond the limit, so that Σ + X Xᵀ was inverted afresh.
+        Whether the drift was beyond the limit, so that the covariance was inverted afresh.
     """
 
     source: str
+    operation: str
     rank: int
     drift: float
     limit: float
     refactorised: bool
 
 
-class DensePrecision:
+class UpdatedPrecision:
     """A precision matrix that follows its covariance through low-rank updates.
 
     Parameters
     ----------
-    covariance : (genes, genes)
-        Base Σ, that of the control cells. Kept, not copied.
+    form
+        The precision of the base covariance Σ, that of the control cells, dense or implicit.
     seed : int
         Of the random probes that certify the updates.
 
     Attributes
     ----------
-    covariance : (genes, genes)
-        The base Σ, which no update changes.
-    loadings : (genes, total rank)
-        Everything added so far, X, in the order of the updates.
-    precision : (genes, genes)
-        (Σ + X Xᵀ)⁻¹, symmetric to the last bit.
-
-    Raises
-    ------
-    InputError
-        If Σ is not positive definite.
+    form
+        The same, updated.
+    added, removed : (genes, total rank)
+        X and Y: what came to Σ and what left it, in the order of the updates, less what did both.
     """
 
-    def __init__(self, covariance: np.ndarray, seed: int) -> None:
-        self.covariance = covariance
-        self.loadings = np.empty((len(covariance), 0))
-        self.precision = precision_matrix(covariance)
-        self._probes = np.random.default_rng(seed).normal(size=(len(covariance), PROBES))
+    def __init__(self, form: DensePrecision | ImplicitPrecision, seed: int) -> None:
+        self.form = form
+        self.added = self.removed = np.empty((form.genes, 0))
+        self._probes = np.random.default_rng(seed).normal(size=(form.genes, PROBES))
 
-    def update(self, loadings: np.ndarray, source: str) -> UpdateRecord:
+    def add(self, loadings: np.ndarray, source: str) -> UpdateRecord:
         """Add X Xᵀ to the covariance, certify the result, and invert afresh where it drifted.
 
         Parameters
@@ -220,50 +224,143 @@ class DensePrecision:
         Raises
         ------
         InputError
-            If X has the wrong number of genes, is not finite, or is so large that the capacitance
-            I + XᵀΘX or Σ + X Xᵀ cannot be factorised. The precision is then what it was.
+            If X has the wrong number of genes, is not finite, or is so large that the covariance
+            cannot be inverted any more: even a fresh inverse fails its certificate. Nothing is
+            changed then (the precision is the same up to rounding).
         """
+        return self._update(loadings, source, 1.0)
+
+    def remove(self, loadings: np.ndarray, source: str) -> UpdateRecord:
+        """Take Y Yᵀ from the covariance, as `add` adds.
+
+        Raises
+        ------
+        InputError
+            If what remains is not positive definite, or so nearly that rounding cannot tell.
+            Nothing is changed then.
+        """
+        return self._update(loadings, source, -1.0)
+
+    def drift(self) -> float:
+        """Certify the precision: max over random probes v of ‖Θ(Σ + X Xᵀ − Y Yᵀ)v − v‖ / ‖v‖."""
+        residual = self.form.times(self.covariance_times(self._probes)) - self._probes
+        lengths = np.linalg.norm(residual, axis=0) / np.linalg.norm(self._probes, axis=0)
+        return float(lengths.max())
+
+    def covariance_columns(self, genes: np.ndarray) -> np.ndarray:
+        """Return columns of the updated covariance (genes × as many)."""
+        columns = self.form.covariance_columns(genes)
+        added = self.added @ self.added[genes].T
+        return columns + added - self.removed @ self.removed[genes].T
+
+    def _update(self, loadings: np.ndarray, source: str, sign: float) -> UpdateRecord:
         place = f"network update '{source}'"
-        if loadings.ndim != 2 or len(loadings) != len(self.covariance):
-            expected = f"{len(self.covariance)} genes x rank"
+        if loadings.ndim != 2 or len(loadings) != self.form.genes:
+            expected = f"{self.form.genes} genes x rank"
             raise InputError(place, f"loadings of shape {loadings.shape}", expected)
         if not np.isfinite(loadings).all():
             raise InputError(place, "loadings that are not finite", "numbers only")
-        accumulated = np.hstack([self.loadings, loadings])
+        loadings = at_most_square(loadings)
+        kept, after = (self.added, self.removed), self._history(loadings, sign)
         try:
             # What overflows here fails its checks, and is told once.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                precision = self._updated(loadings)
-                measured = drift(precision, self.covariance, accumulated, self._probes)
-                limit = self._drift_limit(precision, accumulated)
-                refactorised = not (measured <= limit and np.diagonal(precision).min() > 0.0)
-                if refactorised:
-                    precision = precision_matrix(self.covariance + accumulated @ accumulated.T)
-        except (LinAlgError, InputError) as error:
-            raise InputError(
+                changed = self._change(loadings, sign, after[1])
+                self.added, self.removed = after
+                try:
+                    measured, limit = self.drift(), self._drift_limit()
+                    refactorised = not (changed and self._sound(measured, limit))
+                    if refactorised:
+                        self.form.refactorise(*after)
+                        fresh = self.drift()
+                        if not self._sound(fresh, LARGEST_DRIFT):
+                            raise LinAlgError(f"even inverted afresh it drifts by {fresh:.2g}")
+                except (LinAlgError, InputError):
+                    self.added, self.removed = kept
+                    self.form.refactorise(*kept)
+                    raise
+        except (LinAlgError, ValueError, InputError) as error:
+            raise self._refused(place, loadings, sign, error) from error
+        self._compact()
+        operation = "add" if sign > 0 else "remove"
+        return UpdateRecord(source, operation, loadings.shape[1], measured, limit, refactorised)
+
+    def _change(self, loadings: np.ndarray, sign: float, removed: np.ndarray) -> bool:
+        """Update Θ; return whether that was possible, or what was added can only go afresh."""
+        try:
+            if sign < 0 and loadings.size:
+                self._check_removal(loadings)
+            update_in_place(self.form, loadings, sign)
+        except (LinAlgError, ValueError):
+            if sign > 0 or removed.shape[1] > self.removed.shape[1]:
+                raise
+            return False
+        return True
+
+    def _check_removal(self, loadings: np.ndarray) -> None:
+        """Raise a LinAlgError if a removal would leave no more than rounding in some direction."""
+        capacitance = np.eye(loadings.shape[1]) - loadings.T @ self.form.times(loadings)
+        share = float(eigvalsh(capacitance).min())
+        if not share > self._drift_limit():
+            raise LinAlgError(f"of some direction {1 - share:.12g} of its variance would go")
+
+    def _sound(self, measured: float, limit: float) -> bool:
+        return measured <= limit and float(self.form.diagonal().min()) > 0.0
+
+    def _history(self, loadings: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return X and Y after an update; a column that came and went stands in neither.
+
+        So a fresh inverse after adding and removing is one of what is left, and loses nothing.
+        """
+        if sign > 0:
+            removed, new = cancelled(self.removed, loadings)
+            return np.hstack([self.added, new]), removed
+        added, new = cancelled(self.added, loadings)
+        return added, np.hstack([self.removed, new])
+
+    def _compact(self) -> None:
+        """Let a long history become the base, where the form can: the certificate stays cheap."""
+        columns = self.added.shape[1] + self.removed.shape[1]
+        if isinstance(self.form, DensePrecision) and columns > max(64, 8 * self.form.genes):
+            self.form.rebase(self.added, self.removed)
+            self.added = self.removed = np.empty((self.form.genes, 0))
+
+    def _refused(
+        self, place: str, loadings: np.ndarray, sign: float, error: Exception
+    ) -> InputError:
+        if sign < 0:
+            return InputError(
                 place,
-                f"loadings as large as {np.abs(loadings).max():.2g}, with which the covariance "
-                f"cannot be inverted ({error})",
-                "loadings in standard deviations of the genes; is the strength too large?",
-            ) from error
-        self.precision, self.loadings = precision, accumulated
-        return UpdateRecord(source, loadings.shape[1], measured, limit, refactorised)
+                f"a removal after which the covariance is not positive definite ({error})",
+                "loadings that are part of the covariance, as those of an update before",
+            )
+        return InputError(
+            place,
+            f"loadings as large as {np.abs(loadings).max():.2g}, with which the covariance "
+            f"cannot be inverted ({error})",
+            "loadings in standard deviations of the genes; is the strength too large?",
+        )
 
-    def _updated(self, loadings: np.ndarray) -> np.ndarray:
-        if loadings.shape[1] == 1:
-            return sherman_morrison(self.precision, loadings[:, 0])
-        return woodbury(self.precision, loadings)
+    def _drift_limit(self) -> float:
+        """100 κ ε, with κ = λ_max(Σ + X Xᵀ + Y Yᵀ) λ_max(Θ) estimated from below in O(N²).
 
-    def _drift_limit(self, precision: np.ndarray, loadings: np.ndarray) -> float:
-        """100 κ ε, with κ = λ_max(Σ + X Xᵀ) λ_max(Θ) estimated from below in O(N²)."""
-        above = below = self._probes[:, 0]
+        What was removed counts as what was added: products round at the size of their parts.
+        """
+        above = below = self._probes[:, :1]
         for _ in range(POWER_STEPS):
-            above = _apply(self.covariance, loadings, above / np.linalg.norm(above))
-            below = precision @ (below / np.linalg.norm(below))
+            above = self._covariance_times(above / np.linalg.norm(above), 1.0)
+            below = self.form.times(below / np.linalg.norm(below))
         condition = float(np.linalg.norm(above) * np.linalg.norm(below))
         return min(LARGEST_DRIFT, DRIFT_LIMIT * condition * float(np.finfo(float).eps))
 
+    def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
+        """Multiply vectors, one a column, by Σ + X Xᵀ − Y Yᵀ, which is not formed."""
+        return self._covariance_times(vectors, -1.0)
 
-def _apply(covariance: np.ndarray, loadings: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Multiply by Σ + X Xᵀ without forming it."""
-    return covariance @ vectors + loadings @ (loadings.T @ vectors)
+    def _covariance_times(self, vectors: np.ndarray, sign: float) -> np.ndarray:
+        product = self.form.covariance_times(vectors)
+        if self.added.size:
+            product = product + self.added @ (self.added.T @ vectors)
+        if self.removed.size:
+            product = product + sign * (self.removed @ (self.removed.T @ vectors))
+        return product

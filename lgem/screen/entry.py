@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from lgem.errors import InputError, listing
+from lgem.errors import InputError, listing, nearest
 from lgem.screen.cells import (
     RAW_LABEL,
     CellRules,
@@ -31,7 +31,7 @@ from lgem.screen.io import (
     symbols_of,
 )
 from lgem.screen.labels import CONTROL, LabelRules, TargetIndex
-from lgem.screen.panel import choose_panel, within_variance
+from lgem.screen.panel import in_fixed_order, panel_rows, within_variance
 from lgem.screen.pseudobulk import Sums, merge_genes, size_factors
 from lgem.screen.sources import check_same_genes, count_matrix, open_h5ad
 
@@ -145,10 +145,17 @@ def count_shard(
     )
 
 
-def panel_of(pseudobulk: anndata.AnnData, size: int, min_detected: float) -> np.ndarray:
-    """Return the rows of the network's panel, chosen by variance in control and by targets.
+def panel_of(
+    pseudobulk: anndata.AnnData, panel: int | str, min_detected: float
+) -> tuple[np.ndarray, list[int]]:
+    """Return the rows of the network's panel and those of the measured targets.
 
-    Genes detected in a smaller share of control cells than `min_detected` are left out.
+    Parameters
+    ----------
+    panel
+        See `panel_rows`; genes are chosen by their variance in control.
+    min_detected
+        Genes detected in a smaller share of control cells are left out.
     """
     statistics = group_statistics(pseudobulk)
     is_control = (statistics.groups["perturbation"] == CONTROL).to_numpy()
@@ -157,7 +164,20 @@ def panel_of(pseudobulk: anndata.AnnData, size: int, min_detected: float) -> np.
     index = TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var))
     detected = np.asarray(pseudobulk.layers["detected"])[is_control].sum(axis=0) / n.sum()
     targets = _targets(index, statistics.groups["perturbation"])
-    return choose_panel(variance, targets, size, detected >= min_detected)
+    return panel_rows(panel, index, variance, targets, detected >= min_detected), targets
+
+
+def panel_genes(var: pd.DataFrame, panel: np.ndarray, targets: list[int]) -> pd.DataFrame:
+    """Return what is known of the genes of a panel, and whether a perturbation aims at each."""
+    genes = var.iloc[panel]
+    return genes.assign(target=np.isin(panel, targets))
+
+
+def other_names(var: pd.DataFrame, panel: np.ndarray) -> np.ndarray:
+    """Return the names of measured genes that are not in the panel: ids, and symbols if any."""
+    others = var.drop(index=var.index[panel])
+    names = [others.index.astype(str), *([others["symbol"].astype(str)] if "symbol" in var else [])]
+    return np.unique(np.concatenate([np.asarray(part, dtype=object) for part in names]).astype(str))
 
 
 def _targets(index: TargetIndex, perturbations: pd.Series) -> list[int]:
@@ -202,26 +222,49 @@ def group_profiles(
     return cells, groups, sums
 
 
-def panel_profiles(profiles: Profiles, screen: Entry, size: int) -> anndata.AnnData:
+def panel_profiles(profiles: Profiles, screen: Entry, panel: int | str) -> anndata.AnnData:
     """Return all profiles of the network's panel: the targets, then the most variable genes."""
     targets: list[int] = []
+    index = TargetIndex(list(profiles.var.index), symbols_of(profiles.var))
     if screen["perturbation"] is not None:
         rules = cell_rules(screen)
         cells = describe_cells(profiles.obs, rules, "profiles")
-        index = TargetIndex(list(profiles.var.index), symbols_of(profiles.var))
         kept = cells_kept(cells, rules.keep, "profiles")
         labels = cells.loc[kept, RAW_LABEL].dropna().map(rules.labels.parse).dropna()
         targets = _targets(index, labels)
     # The variance of equal values may round to a little more than zero.
     varies = np.ptp(profiles.values, axis=0) > 0
     variance = np.where(varies, profiles.values.var(axis=0, ddof=1), 0.0)
-    panel = choose_panel(variance, targets, size)
+    rows = panel_rows(panel, index, variance, targets)
     # Replicates may share a name, which is their label.
     names = pd.Series(profiles.obs.index.astype(str), name="sample")
     replicate = names.groupby(names).cumcount()
     unique = names.where(replicate == 0, names + "/" + (replicate + 1).astype(str))
     return anndata.AnnData(
-        X=profiles.values[:, panel],
+        X=profiles.values[:, rows],
         obs=pd.DataFrame({"sample": names.to_numpy()}, index=pd.Index(unique, name=None)),
-        var=profiles.var.iloc[panel],
+        var=panel_genes(profiles.var, rows, targets),
+        uns={"other_genes": other_names(profiles.var, rows)},
     )
+
+
+def cells_on_panel(shards: list[str], genes: pd.Index, target_sum: float) -> anndata.AnnData:
+    """Return the control cells of all shards of a dataset on the panel of another.
+
+    Raises
+    ------
+    InputError
+        If a gene of the panel is not measured there.
+    """
+    cells = in_fixed_order(anndata.concat([anndata.read_h5ad(path) for path in shards]))
+    missing = genes.difference(cells.var_names)
+    if len(missing):
+        raise InputError(
+            "network.new_cells",
+            f"{len(missing)} of the panel's {len(genes)} genes not measured: {listing(missing)}",
+            "all of them, under the same ids; a table in network.panel can name shared genes",
+            nearest(missing[0], list(cells.var_names)),
+        )
+    cells = cells[:, genes].copy()
+    cells.uns["target_sum"] = target_sum
+    return cells

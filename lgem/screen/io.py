@@ -238,3 +238,9 @@ def network_expression(cells: anndata.AnnData) -> np.ndarray:
     counts = sparse.csr_matrix(cells.X)
     size = cells.obs["size_factor"].to_numpy(dtype=float)
     return log_normalise(counts, size, float(cells.uns["target_sum"])).toarray()
+
+
+def every_name(cells: anndata.AnnData) -> np.ndarray:
+    """Return all that a gene of the data set may be called by, in the network's panel or not."""
+    symbols = symbols_of(cells.var) or []
+    return np.array(sorted({*cells.var_names, *symbols, *cells.uns["other_genes"]}), dtype=str)

@@ -166,3 +166,9 @@ class TargetIndex:
         if unclear:
             return Target(None, f"target symbol not unique: {listing(unclear)}")
         return Target(tuple(rows[0] for rows in found.values()))
+
+
+def names_of_targets(index: TargetIndex, perturbation: str) -> list[str]:
+    """Return the genes that a perturbation acts on, by their ids where they are measured."""
+    rows = {gene: index.find(gene).rows for gene in genes_of(perturbation)}
+    return [index.genes[row[0]] if row else gene for gene, row in rows.items()]

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
+
+from lgem.errors import InputError, listing, nearest
+from lgem.screen.labels import TargetIndex
+
+ALL = "all"
+# What the first row of a list of genes may be called without being one.
+HEADINGS = ("gene", "genes", "gene_id", "gene_name", "symbol", "symbols", "id", "name")
 
 
 def choose_panel(
@@ -37,6 +45,66 @@ def choose_panel(
     varying = np.flatnonzero((variance > 0) & (True if usable is None else usable))
     order = varying[np.lexsort((varying, -variance[varying], ~is_target[varying]))]
     return np.sort(order[:size])
+
+
+def panel_rows(
+    panel: int | str,
+    index: TargetIndex,
+    variance: np.ndarray,
+    targets: Iterable[int],
+    usable: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the sorted rows of the genes that the config asks for.
+
+    Parameters
+    ----------
+    panel
+        How many genes, ``all``, or the path of a table whose first column names them.
+    index
+        Of the measured genes.
+    variance, targets, usable
+        As for `choose_panel`; a list of genes is taken as it is.
+    """
+    if isinstance(panel, int) or panel == ALL:
+        size = len(variance) if isinstance(panel, str) else panel
+        return choose_panel(variance, targets, size, usable)
+    return np.array(sorted({_listed(index, name, panel) for name in read_names(panel)}))
+
+
+def _listed(index: TargetIndex, name: str, path: str) -> int:
+    """Return the row of a gene that a list names."""
+    found = index.find(name)
+    if found.rows is None or len(found.rows) != 1:
+        reason = found.reason or "a combination"
+        raise InputError(
+            f"network.panel: {path}",
+            f"'{name}' ({reason})",
+            "ids or unique symbols of measured genes",
+            nearest(name, index.genes),
+        )
+    return found.rows[0]
+
+
+def read_names(path: str) -> list[str]:
+    """Return the names in the first column of a table or of a plain list, without its heading.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or names fewer than two genes.
+    """
+    place, wanted = f"network.panel: {path}", "one gene in each row, in the first column"
+    try:
+        lines = Path(path).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(place, f"a file that cannot be read ({error})", wanted) from error
+    names = [line.replace(",", "\t").split("\t")[0].strip().strip('"') for line in lines]
+    names = [name for name in names if name]
+    if names and names[0].lower() in HEADINGS:
+        names = names[1:]
+    if len(set(names)) < 2:
+        raise InputError(place, f"{listing(names) or 'no gene'}", f"at least two genes: {wanted}")
+    return names
 
 
 def within_variance(variance: np.ndarray, n: np.ndarray) -> np.ndarray:

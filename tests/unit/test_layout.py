@@ -123,7 +123,8 @@ def test_without_perturbations_only_the_network_stages_run():
     first, *others = bulk.results("d")
     assert first == "design.tsv"  # of the covariance alone
     assert all(name.startswith("network/") for name in others)
-    assert bulk.figures("d") == ["partial_correlations", "largest_changes", "linear_systems"]
+    figures = ["partial_correlations", "largest_changes", "network_graph", "linear_systems"]
+    assert bulk.figures("d") == figures
     screen = layout({"simulate": {}})
     assert screen.updates_network("d")
     assert {"qc.tsv", "metrics.tsv"} <= set(screen.results("d"))

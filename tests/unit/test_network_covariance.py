@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgem.errors import InputError
-from lgem.network.covariance import ledoit_wolf, standardise
+from lgem.network.covariance import centre, number_batches, standardise
 
 
 def screen(seed, cells=60, genes=8, batches=3):
@@ -114,18 +114,43 @@ def test_nothing_to_learn_from_is_an_error():
         standardise(np.where(values > 2, np.nan, values), None)
 
 
-@settings(deadline=None, max_examples=15)
-@given(seed=st.integers(0, 2**32 - 1), cells=st.integers(5, 80), genes=st.integers(2, 30))
-def test_ledoit_wolf_is_the_formula_of_the_paper(seed, cells, genes):
+def test_the_mean_is_that_of_the_kept_cells_and_genes():
+    values, batch = screen(8)
+    batch[7] = "lonely"
+    values[:, 2] = 1.0
+    result = standardise(values, batch)
+    cells, genes = np.arange(60) != 7, np.arange(8) != 2
+    np.testing.assert_allclose(result.mean, values[cells][:, genes].mean(axis=0), rtol=1e-14)
+    np.testing.assert_array_equal(result.genes_kept, genes)
+
+
+def test_batches_of_the_kept_cells_are_numbered_without_gaps():
+    values, batch = screen(9)
+    batch[0] = "lonely"  # the first of all: number 0 would be its
+    result = standardise(values, batch)
+    assert result.batch.shape == (59,)
+    assert set(result.batch) == {0, 1, 2}
+    for number in range(3):
+        lanes = {lane for lane, own in zip(batch[1:], result.batch, strict=True) if own == number}
+        assert len(lanes) == 1
+    np.testing.assert_array_equal(standardise(values, None).batch, 0)
+
+
+def test_batches_are_numbered_in_the_order_in_which_they_come():
+    np.testing.assert_array_equal(number_batches(["b", "a", "b", None], 4), [0, 1, 0, 2])
+    # A number and its text, or a missing one of another kind, are batches by themselves or one.
+    np.testing.assert_array_equal(number_batches([1, "1", 1, float("nan")], 4), [0, 1, 0, 2])
+    np.testing.assert_array_equal(number_batches([None, float("nan"), "a"], 3), [0, 0, 1])
+    np.testing.assert_array_equal(number_batches(None, 3), 0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), cells=st.integers(1, 30), batches=st.integers(1, 5))
+def test_centring_is_the_residual_of_a_regression_on_batches(seed, cells, batches):
     rng = np.random.default_rng(seed)
-    x = standardise(rng.normal(size=(cells, genes)) @ rng.normal(size=(genes, genes)), None).values
-    sample = x.T @ x / cells
-    target = np.trace(sample) / genes * np.eye(genes)
-    distance = np.sum((sample - target) ** 2) / genes
-    noise = sum(np.sum((np.outer(row, row) - sample) ** 2) for row in x) / cells**2 / genes
-    intensity = min(noise, distance) / distance
-    covariance, shrinkage = ledoit_wolf(x)
-    assert shrinkage == pytest.approx(intensity, rel=1e-9)
-    np.testing.assert_allclose(
-        covariance, (1 - intensity) * sample + intensity * target, rtol=1e-9, atol=1e-12
-    )
+    values, codes = rng.normal(size=(cells, 4)), rng.integers(0, batches, cells)
+    design = np.eye(batches)[codes]
+    expected = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    copy = values.copy()
+    np.testing.assert_allclose(centre(values, codes), expected, atol=1e-12)
+    np.testing.assert_array_equal(values, copy)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lgem.config_dataset import Dataset, Simulation
-from lgem.network.covariance import ledoit_wolf, standardise
-from lgem.network.precision import partial_correlations, precision_matrix
+from lgem.network.covariance import standardise
+from lgem.network.estimators import ESTIMATORS
+from lgem.network.precision import invert
 from lgem.network.reference import score_network
 from lgem.screen.cells import plan_cells
 from lgem.screen.effects import estimate_effects
@@ -65,7 +66,8 @@ def test_the_effects_of_other_perturbations_do_not_pass_for_them(screen, chain):
 def test_the_precision_network_beats_chance_clearly(screen, chain):
     control = chain[1]
     panel = standardise(network_expression(control), control.obs["batch"])
-    rho = partial_correlations(precision_matrix(ledoit_wolf(panel.values)[0]))
+    covariance = ESTIMATORS["ledoit_wolf"](panel.values).covariance
+    rho = invert(covariance).partial_correlations().matrix()
     true = screen.network[screen.network["precision"] == 1]
     genes = control.var_names[panel.genes_kept].tolist()
     ratio = score_network(rho, genes, true, 200, 0.9, 1).set_index("metric").loc["aupr_ratio"]

@@ -183,6 +183,32 @@ def responses(wildcards):
     return f"results/{wildcards.dataset}/predictions/{CONFIG.models[0].name}.h5ad"
 
 
+def network_settings(*keys):
+    """Return some of the network's settings: a change of others leaves a rule's results alone."""
+    return CONFIG.network.model_dump(mode="json", include=set(keys))
+
+
+def network_file(key):
+    """Return the table that a key of the network's section names, if it does."""
+    return LAYOUT.network_files.get(key, [])
+
+
+def new_cells(wildcards):
+    """Return the cells of another dataset that update the network, if any do."""
+    if CONFIG.network.new_cells is None:
+        return []
+    return f"results/{wildcards.dataset}/work/new_cells.h5ad"
+
+
+def new_cell_files(wildcards):
+    """Return the control cells of the dataset that updates the network, one file per shard."""
+    name = CONFIG.network.new_cells
+    return [
+        f"results/{name}/work/control_{shard}.h5ad"
+        for shard in range(len(LAYOUT.shards(name)))
+    ]
+
+
 def figure_files(dataset):
     """Return every figure of a dataset, with the table behind it."""
     return [

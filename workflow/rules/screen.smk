@@ -109,6 +109,7 @@ rule control_cells:
     input:
         shards=per_shard("control_{shard}.h5ad"),
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
+        panel=network_file("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
@@ -166,6 +167,7 @@ rule panel_profiles:
     input:
         unpack(table_files),
         checked=checked_profiles,
+        panel=network_file("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
