@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from benchmarks import batches
+from benchmarks import batches, speed
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = {"perturbation": "perturbation", "control": "control"}
@@ -149,13 +148,6 @@ def _table(found: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _timing(row: Mapping[Hashable, Any]) -> str:
-    ratio = "" if pd.isna(row["ratio"]) else f"{row['ratio']:.3g}"
-    took = f"{row['median_s']:.3g} ({row['min_s']:.3g}–{row['max_s']:.3g})"
-    shown = [row["work"], row["size"], row["contender"], took, f"{row['peak_mib']:.0f}", ratio]
-    return f"| {' | '.join(shown)} |"
-
-
 def page(folder: Path, bench: Path) -> str:
     """Return docs/benchmarks.md."""
     lines = [
@@ -180,15 +172,7 @@ def page(folder: Path, bench: Path) -> str:
     if (folder / "batches").exists():
         lines += batches.section(batches.compared(folder / "batches"))
     if bench.exists():
-        lines += ["", "## Speed", ""]
-        lines += [
-            "`snakemake bench`: medians with ranges, contenders in turn in one process, linear",
-            "algebra on one thread. A ratio above 1 means faster than what it is measured against.",
-            "",
-            "| work | size | contender | median (range), s | peak, MiB | ratio to the last row |",
-            "| --- | --- | --- | --- | ---: | ---: |",
-        ]
-        lines += [_timing(row) for row in pd.read_csv(bench, sep="\t").to_dict("records")]
+        lines += speed.section(bench, bench.with_name("bench_updates.tsv"))
     return "\n".join(lines) + "\n"
 
 
