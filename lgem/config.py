@@ -216,7 +216,8 @@ class Network(Section):
     ] = Field(
         "ledoit_wolf",
         description="of the covariance: shrinkage (ledoit_wolf, oas, schaefer_strimmer), few "
-        "factors, or a sparse precision; auto: the one under which held-out cells are likeliest",
+        "factors, or a sparse precision; auto: ledoit_wolf, or what makes held-out cells clearly "
+        "likelier",
     )
     form: Literal["auto", "dense", "implicit"] = Field(
         "auto",
@@ -253,7 +254,7 @@ class Network(Section):
 
     @classmethod
     def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
-        """Return whether a panel, edges or a form are asked for that cannot be."""
+        """Return whether keys ask for what cannot be."""
         found = {}
         top, most = given.get("top_edges", 1000), given.get("max_edges", 1_000_000)
         panel = given.get("panel")
@@ -261,6 +262,8 @@ class Network(Section):
             found["panel"] = "a number without quotes, all, or the path of a table"
         if isinstance(top, int) and isinstance(most, int) and top > most:
             found["max_edges"] = f"at least top_edges, {top}"
+        if given.get("mean_shift") is True and given.get("new_cells") is None:
+            found["mean_shift"] = "false without new_cells"
         if given.get("form") == "implicit" and given.get("estimator") == "graphical_lasso":
             found["form"] = "auto or dense with graphical_lasso, which has no factors"
         return found

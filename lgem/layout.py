@@ -204,11 +204,13 @@ class Layout:
         """Return the tables that the network's panel and updates are read from, by their key."""
         network = self.config.network
         named = {
-            "panel": None if isinstance(network.panel, int) else network.panel,
+            "panel": None
+            if network.panel == ALL or isinstance(network.panel, int)
+            else network.panel,
             "pathways": network.pathways,
             "removed_pathways": network.removed_pathways,
         }
-        return {key: path for key, path in named.items() if path not in (None, ALL)}
+        return {key: path for key, path in named.items() if isinstance(path, str)}
 
     def figures(self, name: str) -> list[str]:
         """Return the names of a dataset's figures."""

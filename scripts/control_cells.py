@@ -23,6 +23,6 @@ with job(snakemake) as log:
     cells = cells[:, panel].copy()
     cells.var = panel_genes(pseudobulk.var, panel, targets)
     cells.uns["target_sum"] = snakemake.params.target_sum
-    cells.uns["other_genes"] = other_names(pseudobulk.var, panel)
+    cells.uns |= other_names(pseudobulk.var, panel)
     write_h5ad(cells, snakemake.output[0], provenance(**snakemake.params.origin))
     log.info("%d control cells; %d of %d genes in the panel", *cells.shape, pseudobulk.n_vars)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     scores = read_table(snakemake.input.scores)
+    stages = scores["network"] + " the updates"
     figure, drawn = network_scores(
-        scores[scores["network"] == "before"],
-        network="before the update",
+        scores.assign(estimator=scores["estimator"] + ", " + stages),
         interval=snakemake.params.interval,
     )
     stem = Path(snakemake.output.pdf).with_suffix("")

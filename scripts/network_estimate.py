@@ -11,11 +11,13 @@ from lgem.network.covariance import standardise
 from lgem.network.estimators import SHRINKAGE, estimate_arrays
 from lgem.network.null import null_of
 from lgem.network.precision import choose_form, diagnose_sample
-from lgem.screen.io import every_name, network_expression
+from lgem.screen.io import names_of, network_expression
 from scripts.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+FEW = 30
 
 with job(snakemake) as log:
     settings, seed = snakemake.params.network, snakemake.params.seed
@@ -28,6 +30,10 @@ with job(snakemake) as log:
     estimate, compared = choose_estimate(panel.values, settings["estimator"], form, seed)
     found = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in panel.counts.items())
     log.info("%s; %s; %s form", found, estimate.in_words, form)
+    if estimate.note:
+        log.info("%s", estimate.note)
+    if len(panel.values) < FEW:
+        log.warning("%d cells: partial correlations of so few are chance", len(panel.values))
     if estimate.choice == SHRINKAGE and estimate.value > 0.99:
         log.warning("shrinkage near 1: too few cells to tell partial correlations from none")
     write_arrays(
@@ -35,8 +41,9 @@ with job(snakemake) as log:
         form=np.array(form),
         genes=genes.index.to_numpy(dtype=str),
         symbols=genes.get("symbol", genes.index.to_series()).to_numpy(dtype=str),
-        # All that a gene of a user's table may be called by, in the panel or not.
-        measured=every_name(cells),
+        constant=names_of(cells.var[~panel.genes_kept]),
+        other_ids=cells.uns["other_ids"].astype(str),
+        other_symbols=cells.uns["other_symbols"].astype(str),
         scale=panel.scale,
         mean=panel.mean,
         spread=panel.spread,

@@ -16,6 +16,7 @@ from lgem.network.responses import (
     target_positions,
 )
 from lgem.network.saved import AFTER, BEFORE, covariance_columns
+from lgem.screen.io import symbols_of
 from lgem.screen.labels import TargetIndex, names_of_targets
 from scripts.job import job
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     arrays = read_arrays(snakemake.input.precision)
     genes, params = arrays["genes"].tolist(), snakemake.params
-    effects = anndata.read_h5ad(snakemake.input.effects)[:, genes]
+    measured = anndata.read_h5ad(snakemake.input.effects)
+    effects = measured[:, genes]
     perturbations = effects.obs_names.to_list()
-    index = TargetIndex(genes, arrays["symbols"].tolist())
+    # Among all genes: a symbol may be that of a gene outside the panel.
+    index = TargetIndex(list(measured.var_names), symbols_of(measured.var))
     targets = [names_of_targets(index, name) for name in perturbations]
     # Perturbations without a target in the panel are not scored: any column will do for them.
     positions = np.maximum(target_positions(targets, genes), 0)
@@ -47,4 +50,5 @@ with job(snakemake) as log:
     write_table(scores, snakemake.output.responses)
     write_table(summarise_responses(scores, *bootstrap), snakemake.output.summary)
     write_table(comparisons, snakemake.output.comparisons)
-    write_text(headline(scores, comparisons, params.interval) + "\n", snakemake.output.headline)
+    told = headline(scores, comparisons, params.interval, blind=params.blind)
+    write_text(told + "\n", snakemake.output.headline)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lgem.files import read_arrays, read_table, write_json, write_table, write_text
+from lgem.network.names import Others
 from lgem.network.reference import (
     LARGEST_PANEL,
     headline,
@@ -25,7 +26,8 @@ with job(snakemake) as log:
     arrays = read_arrays(snakemake.input.precision)
     compared = read_table(snakemake.input.estimators)
     names, symbols = arrays["genes"], arrays["symbols"].tolist()
-    reference = read_reference(snakemake.input.reference, names.tolist(), symbols)
+    others = Others({*arrays["other_ids"]}, {*arrays["other_symbols"]})
+    reference = read_reference(snakemake.input.reference, names.tolist(), symbols, others)
     scored = np.arange(len(names))
     if len(names) > LARGEST_PANEL:
         scored = within_reference(names.tolist(), reference.edges)
@@ -45,4 +47,6 @@ with job(snakemake) as log:
     write_json({**reference.counts, "genes_scored": len(genes)}, snakemake.output.counts)
     rows = ", ".join(f"{count} {what}" for what, count in reference.counts.items())
     log.info("reference: %s", rows.replace("_", " "))
-    write_text(headline(parts[0], genes, reference.edges) + "\n", snakemake.output.headline)
+    updated = parts[1] if arrays["loadings"].size or arrays["removed"].size else None
+    told = headline(parts[0], updated, genes, reference.edges, params.interval)
+    write_text(told + "\n", snakemake.output.headline)

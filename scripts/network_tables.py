@@ -45,7 +45,7 @@ with job(snakemake) as log:
     tables.write_graphml(tables.graph(edges, described.set_index("gene")), out.graph)
 
     changes = tables.change_table(found, genes)
-    changes.insert(0, "update", "all")
+    changes.insert(0, "update", "all updates")
     alone = pd.read_parquet(snakemake.input.rewired)
     write_table(tables.with_symbols(pd.concat([changes, alone]), symbols), out.changes)
     conditions = [each.condition for each in systems_from(read_json(snakemake.input.systems))]

@@ -24,7 +24,7 @@ CHANGE_COLUMNS = ("mark", "position", *CHANGES_COLUMNS, "direction", "label", "n
 SCORE_COLUMNS = ("mark", "estimator", *SCORES_COLUMNS, "position", "note")
 
 MOST_CHANGES = 20
-ALL_UPDATES = "all"
+ALL_UPDATES = "all updates"
 STRONG_EDGES = "strong_edges"
 MEAN_ABSOLUTE = "mean_abs_rho"
 

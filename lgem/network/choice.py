@@ -16,6 +16,8 @@ from lgem.network.structure import LowRank
 
 AUTO, INDEPENDENT = "auto", "independent_genes"
 FOLDS = 5
+# Standard errors by which another estimator must be likelier than the first.
+SURE = 3
 
 
 def log_likelihood(values: np.ndarray, estimate: Estimate) -> np.ndarray:
@@ -69,7 +71,7 @@ def held_out_likelihoods(
                     estimate = ESTIMATORS[name](train.values)
                     found[name][part] = log_likelihood(held_out, estimate)
             except (InputError, LinAlgError) as error:
-                reasons[name] = str(error)
+                reasons[name] = f"no inverse without the held-out cells ({error})"
     first = found[estimators[0]]
     rows = [_row(name, found[name], found[INDEPENDENT], first) for name in found]
     table = pd.DataFrame([row for row in rows if row["estimator"] not in reasons])
@@ -84,7 +86,8 @@ def choose_estimate(
     """Estimate the covariance, by the estimator that is named or by the one that predicts best.
 
     Under ``auto`` that is Ledoit and Wolf's, unless held-out cells are likelier under another by
-    more than two standard errors: a likelihood rates the whole density, of which edges are a part.
+    more than three standard errors: a likelihood rates the whole density, of which edges are but
+    a part.
 
     Parameters
     ----------
@@ -106,7 +109,9 @@ def choose_estimate(
     table = held_out_likelihoods(values, names, seed)
     best = names[0]
     if len(names) > 1 and "gain" in table:
-        better = table[(table["estimator"] != INDEPENDENT) & (table["gain"] > 2 * table["gain_se"])]
+        better = table[
+            (table["estimator"] != INDEPENDENT) & (table["gain"] > SURE * table["gain_se"])
+        ]
         if len(better):
             best = str(better.loc[better["gain"].idxmax(), "estimator"])
     found = ESTIMATORS[best](values)

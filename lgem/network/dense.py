@@ -164,6 +164,6 @@ def inverse_triangle(matrix: np.ndarray) -> np.ndarray:
             "covariance",
             f"a matrix that is not positive definite (first seen at gene {failed} of "
             f"{len(matrix)})",
-            "a positive definite one; use more cells, fewer genes or an estimator that shrinks",
+            "a positive definite one; more cells, fewer genes or another network.estimator",
         )
     return factor

@@ -14,7 +14,7 @@ import numpy as np
 
 from lgem.errors import InputError
 from lgem.network.factors import factor_model
-from lgem.network.lasso import graphical_lasso, refit
+from lgem.network.lasso import count_edges, graphical_lasso, refit
 from lgem.network.precision import precision_matrix
 from lgem.network.saved import covariance_arrays, covariance_from
 from lgem.network.structure import Covariance, LowRank
@@ -39,6 +39,8 @@ class Estimate:
         Positive definite, in one of two structures.
     precision : (genes, genes)
         Where the estimator finds that first, with exact zeros; else None.
+    note
+        What else there is to say, such as why a search ended.
     """
 
     estimator: str
@@ -46,6 +48,7 @@ class Estimate:
     value: float
     covariance: Covariance
     precision: np.ndarray | None = None
+    note: str = ""
 
     @property
     def in_words(self) -> str:
@@ -188,7 +191,8 @@ def _by_lasso(values: np.ndarray, at: float | None = None) -> Estimate:
     fitted = refit(values.T @ values / len(values), precision)
     if fitted is not None:
         precision, covariance = fitted, precision_matrix(fitted)
-    return Estimate("graphical_lasso", PENALTY, found.penalty, covariance, precision)
+    note = f"{count_edges(precision)} edges; path of penalties: {found.ended}"
+    return Estimate("graphical_lasso", PENALTY, found.penalty, covariance, precision, note)
 
 
 # From standardised expression, and the choice if that is made already.

@@ -9,6 +9,9 @@ from lgem.errors import InputError
 from lgem.network.dense import Genes
 from lgem.network.structure import LowRank, at_most_square
 
+# Of a gene's unit variance; with less of its own, rounding is all that the precision would be.
+LEAST = 1e-8
+
 
 class ImplicitPrecision:
     """Θ = diag(e) − Σ_k s_k v_k v_kᵀ, the inverse of Σ = diag(d) + U Uᵀ and of what it becomes.
@@ -31,11 +34,11 @@ class ImplicitPrecision:
     def __init__(self, covariance: LowRank) -> None:
         if not (np.isfinite(covariance.factor).all() and np.isfinite(covariance.diagonal).all()):
             raise InputError("covariance", "values that are not finite", "numbers only")
-        if covariance.diagonal.min() <= 0.0:
+        if covariance.diagonal.min() <= LEAST:
             raise InputError(
-                "covariance",
+                "covariance of the network",
                 f"a gene without variance of its own ({covariance.diagonal.min():.2g})",
-                "a positive diagonal beside the factors; use an estimator that shrinks",
+                f"more than {LEAST:g}: more cells, or another network.estimator",
             )
         self.covariance = covariance
         self.genes = covariance.genes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, counted, listing, nearest
 from lgem.network.covariance import centre, number_batches
 from lgem.network.names import AMBIGUOUS, UNKNOWN
 from lgem.network.structure import at_most_square
@@ -110,7 +111,7 @@ def read_pathways(
     if len(strangers):
         raise InputError(
             f"{path}: column 'gene'",
-            f"{len(strangers)} genes that were not measured: {listing(strangers)}",
+            f"{counted(len(strangers), 'gene')} not measured: {listing(strangers)}",
             "ids or symbols of measured genes",
             nearest(strangers[0], measured),
         )
@@ -126,7 +127,9 @@ def read_pathways(
     every = pd.unique(table["pathway"])
     codes, names = pd.factorize(table["pathway"][used])
     if not len(names):
-        raise InputError(str(path), "no gene of the panel", "genes of the panel; see network.panel")
+        outside, unclear = int((ends == UNKNOWN).sum()), int((ends == AMBIGUOUS).sum())
+        found = f"no gene of the panel ({outside} rows outside, {unclear} with an ambiguous symbol)"
+        raise InputError(str(path), found, "genes of the panel; see network.panel")
     loadings = np.zeros((genes, len(names)))
     loadings[ends[used], codes] = table["loading"].to_numpy()[used]
     counts = {
@@ -145,10 +148,17 @@ def _read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     wanted = "a TSV with the columns gene, pathway and loading"
     try:
         table = pd.read_csv(
-            path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            path,
+            sep="\t",
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            index_col=False,
+            quoting=csv.QUOTE_NONE,  # a quotation mark that is never closed would swallow rows
         )
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(str(path), f"no table ({str(error).strip()})", wanted) from error
+    table.columns = table.columns.str.strip(" \"'")
     for column in PATHWAY_COLUMNS:
         if column not in table:
             raise InputError(
@@ -157,7 +167,7 @@ def _read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
                 wanted,
                 nearest(column, list(table.columns)),
             )
-    table = table[list(PATHWAY_COLUMNS)].apply(lambda column: column.str.strip())
+    table = table[list(PATHWAY_COLUMNS)].apply(lambda column: column.str.strip(" \"'"))
     values = pd.to_numeric(table["loading"], errors="coerce").replace([np.inf, -np.inf], np.nan)
     bad = table.index[values.isna() | (table == "").any(axis=1)]
     if len(bad):
@@ -204,8 +214,8 @@ def cell_loadings(
     shared = np.bincount(codes)[codes] > 1
     if not shared.any():
         raise InputError(
-            "new cells of the network",
-            f"{len(values)} cells, no two in one batch",
+            "network.new_cells",
+            f"{counted(len(values), 'control cell')}, no two in one batch",
             "cells that share their batch with others",
         )
     new = int(shared.sum())

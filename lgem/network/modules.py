@@ -7,6 +7,9 @@ import pandas as pd
 
 # A smaller group is a pair of genes, or a gene alone, and no module.
 SMALLEST = 3
+# False discovery rate up to which an edge may hold a module together.
+LEVEL = 0.05
+ENDS, STAGES = ("gene_a", "gene_b"), ("before", "after")
 
 
 def gene_table(
@@ -17,7 +20,7 @@ def gene_table(
     Parameters
     ----------
     edges
-        As from `edge_table`.
+        As from `edge_table`, with q_value.
     nodes
         Index: the genes of the panel. Columns are kept.
     threshold
@@ -31,18 +34,20 @@ def gene_table(
     DataFrame
         gene, the columns of `nodes`, degree_before, degree_after (strong edges of the gene),
         strength_before, strength_after (sum of |ρ| over its listed edges) and module: the
-        community of the network after the updates, by Louvain's method on |ρ|; 1 is the largest;
-        missing for a gene whose community has fewer than three genes.
+        community, by Louvain's method on |ρ| after the updates, of edges that are strong or have a
+        q-value of at most .05; 1 is the largest; missing for a gene without such a community of
+        three genes.
     """
     table = nodes.rename_axis("gene").reset_index()
-    counted = {when: edges[when].abs() for when in ("before", "after")}
+    counted = {when: edges[when].abs() for when in STAGES}
     # One bar for both, or degrees before and after could not be compared.
     bar = threshold if any((size > threshold).any() for size in counted.values()) else 0.0
     for when, size in counted.items():
         strong = size > bar
         table[f"degree_{when}"] = _over_ends(edges, strong.astype(np.int64), nodes.index)
         table[f"strength_{when}"] = _over_ends(edges, size, nodes.index)
-    table["module"] = nodes.index.map(_modules(edges, seed)).astype("Int64")
+    believed = edges[(edges["q_value"] <= LEVEL) | (edges["after"].abs() > threshold)]
+    table["module"] = nodes.index.map(_modules(believed, seed)).astype("Int64")
     degrees, strengths = ["degree_before", "degree_after"], ["strength_before", "strength_after"]
     return table[["gene", *nodes.columns, *degrees, *strengths, "module"]]
 
@@ -51,9 +56,6 @@ def _over_ends(edges: pd.DataFrame, values: pd.Series, genes: pd.Index) -> np.nd
     """Sum values of edges over the edges of each gene."""
     both = [values.groupby(edges[end]).sum().reindex(genes, fill_value=0) for end in ENDS]
     return (both[0] + both[1]).to_numpy()
-
-
-ENDS = ("gene_a", "gene_b")
 
 
 def _modules(edges: pd.DataFrame, seed: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
-from lgem.network.names import AMBIGUOUS, UNKNOWN, lookup
+from lgem.network.names import AMBIGUOUS, UNKNOWN, Others, lookup
 
 # What a third column may say: 0 and 1, or the sign of the action, which makes it an edge.
 PRESENT = {"0": False, "0.0": False} | dict.fromkeys(["1", "1.0", "+", "-", "+-", "-+", "?"], True)
@@ -31,7 +32,7 @@ class Reference:
         gene_a, gene_b: gene ids, alphabetical within a pair, every pair once, sorted.
     counts : dict
         ``rows`` of the file (without its header) and what became of each: ``absent`` (listed as
-        0), ``not_measured`` (a name is not in the panel), ``ambiguous`` (a symbol of several
+        0), ``not_in_panel`` (a name is of no gene there), ``ambiguous`` (a symbol of several
         genes), ``self_loops``, ``duplicates`` (repeated or reversed), ``edges`` kept. The others
         add up to ``rows``.
     """
@@ -41,7 +42,10 @@ class Reference:
 
 
 def read_reference(
-    path: str | os.PathLike[str], genes: Sequence[str], symbols: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    genes: Sequence[str],
+    symbols: Sequence[str] | None = None,
+    others: Others | None = None,
 ) -> Reference:
     """Read a reference network and keep what the panel can be compared with.
 
@@ -56,13 +60,15 @@ def read_reference(
         Ids of the panel's genes, unique.
     symbols : (genes,)
         Their symbols, if the file may use them. A name is looked up among the ids first.
+    others
+        Names of measured genes outside the panel, which no symbol of the panel may take.
 
     Raises
     ------
     InputError
         If the file cannot be read, is of another format, or has no edge within the panel.
     """
-    rows = lookup(genes, symbols)
+    rows = lookup(genes, symbols, others)
     table = _without_header(_read(path), rows)
     present = _present(table, path)
     ends = table.iloc[:, :2].apply(lambda names: names.map(rows).fillna(UNKNOWN)).to_numpy(int)
@@ -71,7 +77,7 @@ def read_reference(
     counts, left = {"rows": len(table)}, np.ones(len(table), dtype=bool)
     for reason, leaves in {
         "absent": ~present,
-        "not_measured": (ends == UNKNOWN).any(axis=1),
+        "not_in_panel": (ends == UNKNOWN).any(axis=1),
         "ambiguous": (ends == AMBIGUOUS).any(axis=1),
         "self_loops": ends[:, 0] == ends[:, 1],
     }.items():
@@ -97,13 +103,18 @@ def _read(path: str | os.PathLike[str]) -> pd.DataFrame:
     separator = next((mark for mark in "\t,;" if mark in first), r"\s+")
     try:
         table = pd.read_csv(
-            io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,  # a quotation mark that is never closed would swallow rows
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(str(path), f"no table ({str(error).strip()})", wanted) from error
     if table.shape[1] not in (2, 3):
         raise InputError(str(path), f"{table.shape[1]} columns", wanted)
-    table = table.apply(lambda column: column.fillna("").str.strip())
+    table = table.apply(lambda column: column.fillna("").str.strip(" \"'"))
     short = np.flatnonzero((table == "").any(axis=1))
     if len(short):
         raise InputError(f"{path}: row {short[0] + 1}", "a row with an empty field", wanted)
@@ -236,29 +247,42 @@ def score_network(
     )
 
 
-def headline(scores: pd.DataFrame, genes: Sequence[str], edges: pd.DataFrame) -> str:
-    """Say in a sentence how well the network finds the known edges.
+def headline(
+    before: pd.DataFrame,
+    after: pd.DataFrame | None,
+    genes: Sequence[str],
+    edges: pd.DataFrame,
+    interval: float,
+) -> str:
+    """Say how well the network finds the known edges, and what its updates do to that.
 
     Parameters
     ----------
-    scores
-        As from `score_network`. Where the columns of `lgem.network.shuffled.shuffled_scores` stand
-        beside them, the sentence says what shuffled labels reach.
+    before, after
+        As from `score_network`, before and after the updates, if there were any. Where the columns
+        of `lgem.network.shuffled.shuffled_scores` stand beside them, the sentence says what
+        shuffled labels reach.
     genes : (genes,)
         That were scored.
     edges
         Known edges between them.
+    interval
+        The share that the intervals cover.
     """
-    value = scores.set_index("metric")
-    ratio = value.loc["aupr_ratio"]
-    shuffled = ""
-    if "shuffled_upper" in scores:
+    value = before.set_index("metric")
+    ratio, shuffled, updated = value.loc["aupr_ratio"], "", ""
+    if "shuffled_upper" in before:
         lowest, highest = ratio["shuffled_lower"], ratio["shuffled_upper"]
         shuffled = f"; with shuffled labels {lowest:.1f} to {highest:.1f}"
+    if after is not None:
+        new = after.set_index("metric").loc["aupr_ratio", "value"]
+        how = "worse" if new < ratio["value"] else "better" if new > ratio["value"] else "as good"
+        updated = f" Updated, it is {how}: {new:.1f} × chance."
     return (
-        f"Against {len(edges)} known edges the network of {len(genes)} genes has an average "
-        f"precision of {value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} × chance "
-        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f}{shuffled})."
+        f"Against {len(edges)} known edges the network of {len(genes)} genes has, before its "
+        f"updates, an average precision of {value.loc['aupr', 'value']:.3f}, {ratio['value']:.1f} "
+        f"× chance ({100 * interval:g} % interval {ratio['lower']:.1f} to "
+        f"{ratio['upper']:.1f}{shuffled}).{updated}"
     )
 
 

@@ -28,6 +28,10 @@ WORDS = {
 }
 # Entries of other targets' columns that are correlated at a time: they stay in the cache.
 BLOCK = 1 << 15
+NOT_BLIND = (
+    "The network was estimated from all profiles, the perturbed ones too: it has seen these "
+    "responses, and this is no test."
+)
 # Two genes always lie on a line.
 FEWEST_GENES = 3
 # A spread this small beside the values' own size is the rounding of their mean.
@@ -332,7 +336,9 @@ def _interval(values: np.ndarray, draws: int, interval: float, seed: int) -> tup
     return float(lower), float(upper)
 
 
-def headline(scores: pd.DataFrame, comparisons: pd.DataFrame, interval: float) -> str:
+def headline(
+    scores: pd.DataFrame, comparisons: pd.DataFrame, interval: float, *, blind: bool = True
+) -> str:
     """Say in words whether the network predicts responses; first where it loses.
 
     Parameters
@@ -343,6 +349,8 @@ def headline(scores: pd.DataFrame, comparisons: pd.DataFrame, interval: float) -
         As from `compare_responses`.
     interval
         The share that its intervals cover.
+    blind
+        Whether the network was estimated without perturbed cells or profiles.
     """
     asked = scores["perturbation"].nunique()
     of_network = scores[(scores["network"] == NETWORK) & (scores["metric"] == PEARSON)]
@@ -366,9 +374,10 @@ def headline(scores: pd.DataFrame, comparisons: pd.DataFrame, interval: float) -
     if update["n"]:
         told.append(
             f"After its updates the network reaches {update['mean']:z.2f} "
-            f"({update['difference']:+z.2f}); updates by predicted responses are not blind to the "
-            "effects scored here."
+            f"({update['difference']:+z.2f}); what updated it may know of the effects scored here."
         )
+    if not blind:
+        told.append(NOT_BLIND)
     return " ".join([*told, f"Not scored: {why}."] if why else told)
 
 

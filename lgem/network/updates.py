@@ -107,12 +107,14 @@ def inversion_lemma(inverse: np.ndarray, b: np.ndarray, d: np.ndarray, c: np.nda
     capacitance = d - right @ b
     if not capacitance.size:
         return inverse.copy()
-    singular = svdvals(capacitance) if np.isfinite(capacitance).all() else np.full(1, np.nan)
-    size = np.abs(d).max() + np.abs(right @ b).max()
-    if not singular.min() > np.finfo(float).eps * len(d) * size:
+    # Rows in units of the parts that they are differences of: what is left of 1 is rounding or not.
+    parts = np.maximum(np.abs(d).max(axis=1), np.abs(right @ b).max(axis=1))
+    scaled = capacitance / np.where(parts > 0.0, parts, 1.0)[:, None]
+    singular = svdvals(scaled) if np.isfinite(scaled).all() else np.full(1, np.nan)
+    if not singular.min() > np.finfo(float).eps * len(d):
         raise LinAlgError(
             "the capacitance D − C A⁻¹ B is singular "
-            f"(smallest singular value {singular.min():.2g})"
+            f"(smallest singular value {singular.min():.2g} of its parts)"
         )
     return inverse + (inverse @ b) @ solve(capacitance, right)
 
@@ -302,7 +304,8 @@ class UpdatedPrecision:
         capacitance = np.eye(loadings.shape[1]) - loadings.T @ self.form.times(loadings)
         share = float(eigvalsh(capacitance).min())
         if not share > self._drift_limit():
-            raise LinAlgError(f"of some direction {1 - share:.12g} of its variance would go")
+            gone = f"{100 * (1 - share):.4g} %" if share < 0 else f"all but {share:.1e}"
+            raise LinAlgError(f"{gone} of the variance of some direction would go")
 
     def _sound(self, measured: float, limit: float) -> bool:
         return measured <= limit and float(self.form.diagonal().min()) > 0.0

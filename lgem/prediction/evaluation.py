@@ -207,3 +207,44 @@ def mean_responses(
     effect = pd.DataFrame(np.asarray(profiles) - made.var["control"].to_numpy())
     mean = effect.groupby(made.obs["perturbation"].astype(str).to_numpy(), sort=True).mean()
     return mean.to_numpy(), mean.index.tolist()
+
+
+# Standard deviations of a gene below which a predicted change is rounding.
+ROUNDING = 1e-6
+
+
+def off_target(
+    effects: np.ndarray,
+    perturbations: Sequence[str],
+    index: TargetIndex,
+    panel: Sequence[str],
+    scale: np.ndarray,
+) -> tuple[np.ndarray, list[str]]:
+    """Return effects off target on a panel, and the perturbations that have any.
+
+    The genes that were themselves perturbed get 0: their change is the experiment's doing. A model
+    that predicts nothing else says nothing of who acts on whom.
+
+    Parameters
+    ----------
+    effects : (perturbations, genes)
+        Predicted effects.
+    index
+        Of the same genes.
+    panel
+        Genes to return, by their ids.
+    scale : (panel,)
+        Their standard deviations.
+
+    Returns
+    -------
+    effects, perturbations
+        (as many × panel), and their names.
+    """
+    others = effects.copy()
+    for row, perturbation in enumerate(perturbations):
+        others[row, measured_targets(index, perturbation)] = 0.0
+    rows = {gene: row for row, gene in enumerate(index.genes)}
+    others = others[:, [rows[gene] for gene in panel]]
+    told = (np.abs(others) > ROUNDING * scale).any(axis=1)
+    return others[told], [name for name, kept in zip(perturbations, told, strict=True) if kept]

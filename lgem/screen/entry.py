@@ -173,11 +173,13 @@ def panel_genes(var: pd.DataFrame, panel: np.ndarray, targets: list[int]) -> pd.
     return genes.assign(target=np.isin(panel, targets))
 
 
-def other_names(var: pd.DataFrame, panel: np.ndarray) -> np.ndarray:
-    """Return the names of measured genes that are not in the panel: ids, and symbols if any."""
+def other_names(var: pd.DataFrame, panel: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the names of measured genes that are not in the panel: other_ids, other_symbols."""
     others = var.drop(index=var.index[panel])
-    names = [others.index.astype(str), *([others["symbol"].astype(str)] if "symbol" in var else [])]
-    return np.unique(np.concatenate([np.asarray(part, dtype=object) for part in names]).astype(str))
+    return {
+        "other_ids": others.index.to_numpy(dtype=str),
+        "other_symbols": np.array(symbols_of(others) or [], dtype=str),
+    }
 
 
 def _targets(index: TargetIndex, perturbations: pd.Series) -> list[int]:
@@ -244,7 +246,7 @@ def panel_profiles(profiles: Profiles, screen: Entry, panel: int | str) -> annda
         X=profiles.values[:, rows],
         obs=pd.DataFrame({"sample": names.to_numpy()}, index=pd.Index(unique, name=None)),
         var=panel_genes(profiles.var, rows, targets),
-        uns={"other_genes": other_names(profiles.var, rows)},
+        uns=other_names(profiles.var, rows),
     )
 
 

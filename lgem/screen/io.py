@@ -240,7 +240,6 @@ def network_expression(cells: anndata.AnnData) -> np.ndarray:
     return log_normalise(counts, size, float(cells.uns["target_sum"])).toarray()
 
 
-def every_name(cells: anndata.AnnData) -> np.ndarray:
-    """Return all that a gene of the data set may be called by, in the network's panel or not."""
-    symbols = symbols_of(cells.var) or []
-    return np.array(sorted({*cells.var_names, *symbols, *cells.uns["other_genes"]}), dtype=str)
+def names_of(var: pd.DataFrame) -> np.ndarray:
+    """Return all that some genes may be called by: their ids, and symbols if any."""
+    return np.array(sorted({*var.index.astype(str), *(symbols_of(var) or [])}), dtype=str)

@@ -156,6 +156,11 @@ class TargetIndex:
         # An identifier is unique and therefore goes before a symbol of the same spelling.
         self._rows.update({gene: [row] for row, gene in enumerate(self.genes)})
 
+    @property
+    def names(self) -> list[str]:
+        """Return all that a measured gene may be called by."""
+        return list(self._rows)
+
     def find(self, perturbation: str) -> Target:
         """Return the rows of the genes that a normalised perturbation names."""
         found = {gene: self._rows.get(gene, []) for gene in genes_of(perturbation)}

@@ -9,7 +9,7 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, counted, nearest
 from lgem.screen.labels import TargetIndex
 
 ALL = "all"
@@ -68,7 +68,15 @@ def panel_rows(
     if isinstance(panel, int) or panel == ALL:
         size = len(variance) if isinstance(panel, str) else panel
         return choose_panel(variance, targets, size, usable)
-    return np.array(sorted({_listed(index, name, panel) for name in read_names(panel)}))
+    names = read_names(panel)
+    if names[0].lower() in HEADINGS and index.find(names[0]).rows is None:
+        names = names[1:]
+    rows = np.array(sorted({_listed(index, name, panel) for name in names}))
+    if len(rows) < 2:
+        raise InputError(
+            f"network.panel: {panel}", f"{counted(len(rows), 'gene')}", "at least two genes"
+        )
+    return rows
 
 
 def _listed(index: TargetIndex, name: str, path: str) -> int:
@@ -80,18 +88,18 @@ def _listed(index: TargetIndex, name: str, path: str) -> int:
             f"network.panel: {path}",
             f"'{name}' ({reason})",
             "ids or unique symbols of measured genes",
-            nearest(name, index.genes),
+            nearest(name, index.names),
         )
     return found.rows[0]
 
 
 def read_names(path: str) -> list[str]:
-    """Return the names in the first column of a table or of a plain list, without its heading.
+    """Return the names in the first column of a table or of a plain list.
 
     Raises
     ------
     InputError
-        If the file cannot be read or names fewer than two genes.
+        If the file cannot be read or is empty.
     """
     place, wanted = f"network.panel: {path}", "one gene in each row, in the first column"
     try:
@@ -100,10 +108,8 @@ def read_names(path: str) -> list[str]:
         raise InputError(place, f"a file that cannot be read ({error})", wanted) from error
     names = [line.replace(",", "\t").split("\t")[0].strip().strip('"') for line in lines]
     names = [name for name in names if name]
-    if names and names[0].lower() in HEADINGS:
-        names = names[1:]
-    if len(set(names)) < 2:
-        raise InputError(place, f"{listing(names) or 'no gene'}", f"at least two genes: {wanted}")
+    if not names:
+        raise InputError(place, "no gene", wanted)
     return names
 
 

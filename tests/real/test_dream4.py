@@ -23,7 +23,7 @@ AUPR = {
     "factor_model": (0.130, 0.293, 0.193, 0.214, 0.133),
     "graphical_lasso": (0.140, 0.098, 0.231, 0.202, 0.159),
 }
-# The estimator under which held-out profiles are likeliest, by more than two standard errors.
+# The estimator under which held-out profiles are likeliest, by more than three standard errors.
 LIKELIEST = (*["graphical_lasso"] * 4, "ledoit_wolf")
 
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from lgem.errors import InputError
 from lgem.figures import rewired as figure_of
 from lgem.figures import style
-from lgem.figures.network import largest_changes
+from lgem.figures.network import ALL_UPDATES, largest_changes
 from lgem.figures.rewired import rewired
 
 
@@ -18,7 +18,7 @@ def single(n, pairs=10, names=None, all_too=20):
     """Return the changes by all updates and by each of n responses, largest first."""
     rng, parts = np.random.default_rng(n), []
     if all_too:
-        parts.append(changes(all_too).assign(update="all"))
+        parts.append(changes(all_too).assign(update=ALL_UPDATES))
     for k in range(n):
         change = np.sort(rng.exponential(0.03, pairs))[::-1] * rng.choice([-1, 1], pairs)
         genes = np.array([*LONG, *(f"GENE{j}" for j in range(60))])
@@ -28,7 +28,7 @@ def single(n, pairs=10, names=None, all_too=20):
             "before": 0.2, "after": 0.2 + change, "change": change,
         })  # fmt: skip
         parts.append(table)
-    return pd.concat(parts, ignore_index=True) if parts else changes(1).assign(update="all")
+    return pd.concat(parts, ignore_index=True) if parts else changes(1).assign(update=ALL_UPDATES)
 
 
 LONG_NAME = "HES1+NKX2-5_and_a_guide_of_an_extraordinarily_long_name_{}"
@@ -126,7 +126,7 @@ def test_all_panels_have_one_scale_and_hold_their_bars(drawn):
 
 def test_the_perturbations_with_the_largest_changes_are_drawn_and_the_others_counted(drawn):
     given = single(200)
-    given = given[given["update"] != "all"]
+    given = given[given["update"] != ALL_UPDATES]
     largest = given["change"].abs().groupby(given["update"]).max().sort_values(ascending=False)
     _, table, texts = drawn("two hundred")
     bars = table[table["mark"] == "bar"]
@@ -142,7 +142,7 @@ def test_the_perturbations_with_the_largest_changes_are_drawn_and_the_others_cou
 def test_changes_without_a_value_are_counted(drawn):
     _, table, texts = drawn("gaps")
     given = single(3)
-    lost = int((given.loc[given["update"] != "all"].index % 3 == 0).sum())
+    lost = int((given.loc[given["update"] != ALL_UPDATES].index % 3 == 0).sum())
     assert f"{lost} changes without a value not drawn" in said(texts)
     assert table.loc[table["mark"] == "bar", "change"].notna().all()
 
@@ -166,7 +166,7 @@ def test_the_largest_changes_by_all_updates_are_drawn_from_the_same_table():
     alone = changes(20)
     expected = largest_changes(alone)[1]
     pd.testing.assert_frame_equal(largest_changes(single(40))[1], expected)
-    mixed = pd.concat([single(5, all_too=0), alone.assign(update="all")])
+    mixed = pd.concat([single(5, all_too=0), alone.assign(update=ALL_UPDATES)])
     pd.testing.assert_frame_equal(largest_changes(mixed)[1], expected)
     assert "no edge changed" in said(drawn_texts(largest_changes(single(3, all_too=0))[0]))
 

@@ -180,7 +180,7 @@ BAD = {
     "short": ("loading\tgene\tpathway\n1\tENSG1\n", "row 2: .*pathway"),
     "stranger": (
         HEADER + "ENSG1\ta\t1\nGATA11\ta\t1\nxyz\tb\t1\n",
-        "column 'gene': found 2 genes that were not measured: GATA11, xyz.*did you mean 'GATA1'",
+        "column 'gene': found 2 genes not measured: GATA11, xyz.*did you mean 'GATA1'",
     ),
     "no gene of the panel": (HEADER + "KLF1\ta\t1\nTBCE\tb\t1\n", "no gene of the panel"),
     "twice": (
@@ -281,7 +281,7 @@ def test_cells_alone_in_their_batch_are_left_out():
 
 @pytest.mark.parametrize(("count", "batch"), [(1, None), (3, ["a", "b", "c"]), (0, None)])
 def test_cells_without_company_are_refused(count, batch):
-    message = f"{count} cells, no two in one batch"
+    message = rf"network.new_cells: found {count} control cells?, no two in one batch"
     with pytest.raises(InputError, match=message):
         cell_loadings(np.zeros((count, 4)), batch, 10, shift=False)
 

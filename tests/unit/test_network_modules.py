@@ -20,7 +20,7 @@ def panel(genes):
 def edge_list(rows):
     columns = ["gene_a", "gene_b", "before", "after"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"before": float, "after": float})
+    return table.astype({"before": float, "after": float}).assign(q_value=0.01)
 
 
 def random_edges(seed, names, count):
@@ -152,3 +152,15 @@ def test_the_table_has_the_same_bytes_in_every_process():
         )
         written.append(done.stdout)
     assert written[0] == written[1] != b""
+
+
+def test_edges_that_may_be_chance_hold_no_module_together():
+    names = panel(30)
+    edges = planted(3, names, np.repeat([0, 1, 2], 10))
+    doubtful = edges.assign(q_value=0.5)
+    assert gene_table(edges, pd.DataFrame(index=names), 0.9, 1)["module"].notna().any()
+    for table in (doubtful, edges.assign(q_value=np.nan)):
+        assert gene_table(table, pd.DataFrame(index=names), 0.9, 1)["module"].isna().all()
+    # A strong edge counts without a false discovery rate.
+    strong = gene_table(doubtful, pd.DataFrame(index=names), 0.0, 1)["module"]
+    assert strong.notna().any()

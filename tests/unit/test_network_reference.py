@@ -67,8 +67,8 @@ def test_symbols_stand_for_ids_unless_several_genes_share_them(tmp_path):
     reference = read(tmp_path, text, SYMBOLS)
     assert pairs(reference) == EXPECTED
     assert reference.counts["ambiguous"] == 2
-    assert reference.counts["not_measured"] == 0
-    assert read(tmp_path, "thrA,b2\nb1,b2\n").counts["not_measured"] == 1
+    assert reference.counts["not_in_panel"] == 0
+    assert read(tmp_path, "thrA,b2\nb1,b2\n").counts["not_in_panel"] == 1
 
 
 def test_an_id_comes_before_another_genes_symbol(tmp_path):
@@ -89,7 +89,7 @@ def test_every_row_is_accounted_for(tmp_path):
     assert reference.counts == {
         "rows": 9,
         "absent": 1,
-        "not_measured": 2,
+        "not_in_panel": 2,
         "ambiguous": 1,
         "self_loops": 2,
         "duplicates": 1,
@@ -128,7 +128,7 @@ def test_reading_agrees_with_a_loop_over_the_rows(tmp_path_factory, rows):
         ("b1,b2,1\nb1,b3\n", "row 2: .*empty field"),
         ("b1,b2\nb1,\n", "row 2: .*empty field"),
         ("a,b,score\nb1,b2,1\nb1,b3,0.7\n", "row 3: found '0.7' in the third column"),
-        ("B1x,c\nB1x,d\n", "not_measured 2.*like B1x, c, d.*like b1, b2, b3.*did you mean 'b1'"),
+        ("B1x,c\nB1x,d\n", "not_in_panel 2.*like B1x, c, d.*like b1, b2, b3.*did you mean 'b1'"),
         ("b1,b1\n", "no edge.*self_loops 1"),
         ("from,to\n", "no edge.*rows 0"),
     ],

@@ -93,7 +93,9 @@ def test_a_win_is_told_and_what_was_left_out_and_what_updates_add():
         "The covariance with other targets predicts responses better than the network"
     )
     assert "The network predicts responses better than the mean effect" in sentence
-    assert "After its updates the network reaches 0.75 (+0.20); updates by predicted" in sentence
+    assert (
+        "After its updates the network reaches 0.75 (+0.20); what updated it may know" in sentence
+    )
     assert sentence.endswith("Not scored: no reason: 1.")
 
 
@@ -117,3 +119,11 @@ def test_ranks_are_told_where_they_say_something_else():
     opening, *rest = sentence.split(": ")
     assert opening.startswith("The mean effect of the other perturbations predicts")
     assert rest[0].startswith("Spearman")
+
+
+def test_a_network_that_has_seen_the_responses_says_so():
+    scores = scored(network=[0.6, 0.5], mean=[0.1, 0.2], shuffled=[0.0, 0.1])
+    comparisons = compare_responses(scores, 50, 0.9, 1)
+    blind, seen = (headline(scores, comparisons, 0.9, blind=blind) for blind in (True, False))
+    assert "has seen these responses" in seen
+    assert seen.startswith(blind)

@@ -194,11 +194,16 @@ def test_the_result_is_told_in_a_sentence_that_says_how_many_edges_are_known():
     table = score_network(rho, names, edges, draws=50, interval=0.9, seed=1)
     ratio = table.set_index("metric").loc["aupr_ratio"]
     precision = average_precision_score(true, score)
-    assert headline(table, names, edges) == (
-        f"Against {true.sum()} known edges the network of 30 genes has an average precision of "
-        f"{precision:.3f}, {precision / true.mean():.1f} × chance "
-        f"(interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
+    told = (
+        f"Against {true.sum()} known edges the network of 30 genes has, before its updates, an "
+        f"average precision of {precision:.3f}, {precision / true.mean():.1f} × chance "
+        f"(90 % interval {ratio['lower']:.1f} to {ratio['upper']:.1f})."
     )
+    assert headline(table, None, names, edges, 0.9) == told
+    for factor, word in ((0.5, "worse"), (2.0, "better"), (1.0, "as good")):
+        after = table.assign(value=factor * table["value"])
+        more = f" Updated, it is {word}: {factor * precision / true.mean():.1f} × chance."
+        assert headline(table, after, names, edges, 0.9) == told + more
 
 
 def test_a_reference_with_no_edge_or_every_edge_is_refused():

@@ -119,14 +119,14 @@ def test_the_seed_makes_the_draws():
 def test_columns_stand_beside_the_scores_and_in_the_sentence():
     rho, genes, edges = problem(9, genes=40, signal=2.0)
     scores = score_network(rho, genes, edges, draws=50, interval=0.9, seed=1)
-    plain = headline(scores, genes, edges)
+    plain = headline(scores, None, genes, edges, 0.9)
     table = scores.merge(shuffled_scores(rho, genes, edges, 200, 0.9, 1), on="metric")
     assert list(table.columns[:5]) == ["metric", "value", "chance", "lower", "upper"]
     assert len(table) == len(scores)
     ratio = table.set_index("metric").loc["aupr_ratio"]
     lowest, highest = ratio["shuffled_lower"], ratio["shuffled_upper"]
     told = f"; with shuffled labels {lowest:.1f} to {highest:.1f})."
-    assert headline(table, genes, edges) == plain.removesuffix(").") + told
+    assert headline(table, None, genes, edges, 0.9) == plain.removesuffix(").") + told
     assert "shuffled" not in plain
 
 

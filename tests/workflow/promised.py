@@ -8,6 +8,8 @@ RESULTS = {
     *("network/network.graphml", "network/updates.tsv", "network/statistics.tsv"),
     *("network/strongest.tsv", "network/changes.tsv", "network/scores.tsv"),
     *("network/headline.txt", "differential_expression.parquet", "differential_expression.tsv"),
+    *("network/panel.json", "network/estimators.tsv", "network/genes.tsv", "network/responses.tsv"),
+    *(f"network/responses_{part}" for part in ("summary.tsv", "comparisons.tsv", "headline.txt")),
     *("singular_values.tsv", "mixed_forms/model.npz", "mixed_forms/model.json"),
     *(f"mixed_forms/{table}.tsv" for table in ("convergence", "starts", "variance", "codes")),
 }
@@ -16,6 +18,7 @@ FIGURES = {
     *("on_target", "held_out_error", "observed_against_predicted", "error_by_genes", "doubles"),
     *("embedding_swaps", "calibration", "predicted_against_truth", "partial_correlations"),
     *("largest_changes", "network_scores", "linear_systems", "mixed_forms"),
+    *("network_graph", "rewired", "network_responses"),
 }
 KINDS, FITTED = ("pdf", "png", "tsv"), ("npz", "json")
 COLUMNS = {
@@ -34,9 +37,18 @@ COLUMNS = {
     "calibrated_reason",
     "comparisons.tsv": "model_a model_b metric n difference lower upper",
     "screen.tsv": "target effect_size lower upper distance_to_training top_genes in_training basis",
-    "network/updates.tsv": "order source rank drift refactorised",
+    "network/updates.tsv": "order source operation rank drift limit refactorised",
     "network/statistics.tsv": "metric before after",
-    "network/strongest.tsv": "gene_a gene_b before after change selected_by",
-    "network/changes.tsv": "rank gene_a gene_b before after change",
-    "network/scores.tsv": "estimator metric value chance lower upper",
+    "network/strongest.tsv": "gene_a gene_b before after change selected_by q_value",
+    "network/changes.tsv": "update rank gene_a gene_b before after change",
+    "network/scores.tsv": "estimator network metric value chance lower upper shuffled_mean "
+    "shuffled_lower shuffled_upper p_value",
+    "network/estimators.tsv": "estimator log_likelihood difference se gain gain_se reason choice "
+    "value",
+    "network/genes.tsv": "gene target degree_before degree_after strength_before strength_after "
+    "module",
+    "network/responses.tsv": "perturbation gene network metric value reason",
+    "network/responses_summary.tsv": "network metric mean lower upper n n_asked",
+    "network/responses_comparisons.tsv": "network against metric n mean mean_against difference "
+    "lower upper",
 }

@@ -232,7 +232,7 @@ def test_edges_of_genes_with_symbols_show_both(odd):
 @pytest.mark.parametrize(("name", "warnings"), [("odd", 1), ("part", 0)])
 def test_a_network_that_is_nothing_but_shrinkage_is_warned_of(odd, name, warnings):
     statistics = odd.table(f"{name}/network/statistics.tsv").set_index("metric")
-    log = (odd.folder / "logs" / name / "network.log").read_text("utf-8")
+    log = (odd.folder / "logs" / name / "network_estimate.log").read_text("utf-8")
     assert (statistics.loc["shrinkage", "before"] > 0.99) == bool(warnings)
     text = "shrinkage near 1: too few cells to tell partial correlations from none"
     assert log.count(text) == warnings

@@ -98,7 +98,8 @@ def test_every_table_and_figure_is_in_its_category(whole_run):
     scores |= {"screen.tsv", *(f"figures/{name}.png" for name in drawn)}
     assert scores <= found["Prediction"]
     tables = {"updates.tsv", "statistics.tsv", "changes.tsv", "scores.tsv", "network.graphml"}
-    tables |= {"strongest.tsv"}
+    tables |= {"strongest.tsv", "estimators.tsv", "genes.tsv", "responses_summary.tsv"}
+    tables |= {"responses_comparisons.tsv"}
     assert {f"network/{name}" for name in tables} <= found["Network"]
     drawn = (whole_run.folder / "results" / "tiny" / "figures").glob("*.png")
     assert {f"figures/{path.name}" for path in drawn} <= set.union(*found.values())

@@ -1,4 +1,4 @@
-"""Tables about the screen itself: linear systems, differential expression, mixed forms."""
+"""Tables of a whole run: linear systems, differential expression, mixed forms, the network."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import shutil
 
 import anndata
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from lgem.config import CONTROLS
+from tests.workflow.network_screens import partial
 from tests.workflow.running import TINY, succeed, write_config
 
 pytestmark = pytest.mark.workflow
@@ -94,3 +96,60 @@ def test_settings_of_mixed_forms_rerun_them_and_what_shows_them_alone(whole_run,
     after = succeed(tmp_path / "run", "--dry-run").jobs
     shown = {"design", "figure_mixed_forms", "figure_linear_systems", "merged_config", "report"}
     assert set(after) == {"mixed_forms", *shown}
+
+
+def test_predicted_responses_update_the_network_together_and_each_alone(whole_run, results):
+    with np.load(results / "network" / "precision.npz") as saved:
+        arrays = dict(saved)
+    genes, eye = arrays["genes"].tolist(), np.eye(len(arrays["genes"]))
+    after = arrays["covariance"] + arrays["loadings"] @ arrays["loadings"].T
+    np.testing.assert_allclose(arrays["covariance"] @ arrays["before"], eye, atol=1e-9)
+    np.testing.assert_allclose(after @ arrays["after"], eye, atol=1e-9)
+    assert arrays["removed"].shape == (len(genes), 0)
+
+    predicted = anndata.read_h5ad(results / "predictions" / "lgem.h5ad")[:, genes]
+    predicted = predicted[(predicted.obs["status"] == "predicted").to_numpy()]
+    names = predicted.obs["perturbation"].unique()
+    updates = whole_run.table("tiny/network/updates.tsv")
+    assert updates["source"].tolist() == ["predicted responses"]
+    assert updates["operation"].tolist() == ["add"]
+    assert updates["rank"].tolist() == [len(names)]
+    assert (updates["drift"] <= updates["limit"]).all()
+
+    changes = whole_run.table("tiny/network/changes.tsv")
+    assert set(changes["update"]) == {"all", *names}
+    assert changes["update"].iloc[0] == "all"
+    control = anndata.read_h5ad(results / "effects.h5ad").var.loc[genes, "control"].to_numpy()
+    rows = pd.Index(genes)
+    for name, part in changes.groupby("update", sort=False):
+        assert part["rank"].tolist() == list(range(1, len(part) + 1))
+        assert part["change"].abs().is_monotonic_decreasing
+        covariance = after
+        if name != "all":
+            mine = (predicted.obs["perturbation"] == name).to_numpy()
+            response = (predicted[mine].X.mean(axis=0) - control) / arrays["scale"]
+            covariance = arrays["covariance"] + np.outer(response, response)
+        rho = [partial(arrays["before"]), partial(np.linalg.inv(covariance))]
+        a, b = (rows.get_indexer(part[f"gene_{end}"]) for end in "ab")
+        np.testing.assert_allclose(part["before"], rho[0][a, b], atol=1e-9)
+        np.testing.assert_allclose(part["after"], rho[1][a, b], atol=1e-9)
+        change = np.abs(np.abs(rho[1]) - np.abs(rho[0]))[np.triu_indices(len(genes), 1)]
+        largest = np.sort(change)[::-1][: len(part)]
+        np.testing.assert_allclose(part["change"].abs(), largest, atol=1e-9)
+
+
+def test_responses_are_asked_of_the_network_before_and_after_its_updates(whole_run):
+    table = whole_run.table("tiny/network/responses.tsv")
+    qc = whole_run.table("tiny/qc.tsv")
+    assert set(table["network"]) == {"network", "updated", "mean", "shuffled"}
+    assert set(table["perturbation"]) == set(qc["perturbation"])
+    assert (table["value"].isna() == table["reason"].notna()).all()
+    left_out = set(qc.loc[qc["status"] == "left_out", "perturbation"])
+    reasons = table.groupby("perturbation")["reason"].first().dropna()
+    assert set(reasons) == {"several targets", "effect not estimated"}
+    assert left_out <= set(reasons.index)
+    compared = whole_run.table("tiny/network/responses_comparisons.tsv")
+    means = whole_run.table("tiny/network/responses_summary.tsv").set_index(["network", "metric"])
+    for row in compared.itertuples():
+        assert row.difference == pytest.approx(row.mean - row.mean_against)
+        assert row.mean == pytest.approx(means.loc[(row.network, row.metric), "mean"])

@@ -186,6 +186,7 @@ rule network_responses:
     resources:
         mem_mb=memory(2000, 10),
     params:
+        blind=lambda wildcards: screen_of(wildcards)["kind"] == "cells",
         bootstrap=CONFIG.evaluation.bootstrap,
         interval=CONFIG.evaluation.interval,
         seed=CONFIG.seed,
