@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,33 +50,39 @@ def rules() -> list[tuple[str, str]]:
     return pairs
 
 
+@cache
+def names_imported(file: Path) -> list[str]:
+    """Names that a file imports, but for those of type checkers alone."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for inner in ast.walk(node):
+                inner.names = []  # type: ignore[attr-defined]
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.names:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
+            names.append(ast.literal_eval(node.args[0]))
+    return names
+
+
 def imported(file: Path, seen: set[Path]) -> set[str]:
     """Third-party packages that a file and the project's modules behind it import."""
     if file in seen or not file.is_file():
         return set()
     seen.add(file)
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for inner in ast.walk(node):
-                inner.names = []  # type: ignore[attr-defined]
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.names:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
-            names = [ast.literal_eval(node.args[0])]
-        for name in names:
-            top = name.partition(".")[0]
-            if top in OWN:
-                parts = name.split(".")
-                for length in range(1, len(parts) + 1):
-                    stem = ROOT.joinpath(*parts[:length])
-                    found |= imported(stem.with_suffix(".py"), seen)
-                    found |= imported(stem / "__init__.py", seen)
-            elif top not in sys.stdlib_module_names:
-                found.add(PACKAGE_OF.get(top, top))
+    for name in names_imported(file):
+        top = name.partition(".")[0]
+        if top in OWN:
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                stem = ROOT.joinpath(*parts[:length])
+                found |= imported(stem.with_suffix(".py"), seen)
+                found |= imported(stem / "__init__.py", seen)
+        elif top not in sys.stdlib_module_names:
+            found.add(PACKAGE_OF.get(top, top))
     return found
 
 

@@ -76,9 +76,7 @@ CASES = {
     "star": lambda: draw(STAR),
     "pairs": lambda: draw(PAIRS, modules=30),
     "path": lambda: draw(named(nx.path_graph(81))),
-    "ring": lambda: draw(named(nx.cycle_graph(40))),
     "dense": lambda: draw(DENSE),
-    "complete": lambda: draw(named(nx.complete_graph(13))),
     "long names": lambda: draw(named(nx.gnm_random_graph(30, 50, seed=3), f"{LONG[1]}_and_more_")),
     "unknown genes": lambda: graph.network_graph(edges_of(DENSE), NOTHING),
     "no modules": lambda: graph.network_graph(

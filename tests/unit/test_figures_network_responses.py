@@ -64,7 +64,6 @@ CASES = {
     "forty": lambda: draw(40),
     "one": lambda: draw(1),
     "two hundred": lambda: draw(200),
-    "two thousand": lambda: draw(2000),
     "one network": lambda: draw(12, networks=["network"]),
     "one metric": lambda: draw(12, metrics=["pearson"]),
     "another": lambda: draw(9, networks=[*NETWORKS, "a_network_of_an_extraordinarily_long_name"]),
@@ -72,9 +71,6 @@ CASES = {
     "mean unscored": lambda: draw(9, unscored=["mean"]),
     "no summary": lambda: network_responses(responses(9)[0], NOTHING),
     "only means": only_means,
-    "no intervals": lambda: network_responses(
-        responses(9)[0], responses(9)[1].assign(lower=np.nan, upper=np.nan)
-    ),
     "zeros": lambda: network_responses(
         responses(3)[0].assign(value=0.0), responses(3)[1].assign(mean=0.0, lower=0.0, upper=0.0)
     ),
