@@ -56,7 +56,7 @@ PATHWAYS = {
     ),
     "outside": (
         HEADING + "OUTSIDE\tP1\t1\n",
-        ["pathways.tsv: found no gene of the panel; expected genes of the panel; see network."],
+        ["pathways.tsv: found no gene of the panel (1 rows outside, 0 with an ambiguous symbol); "],
     ),
 }
 
