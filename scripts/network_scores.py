@@ -44,7 +44,7 @@ with job(snakemake) as log:
     table.insert(0, "estimator", compared.dropna(subset=["choice"])["estimator"].iloc[0])
     table.insert(1, "network", table.pop("network"))
     write_table(table, snakemake.output.scores)
-    write_json({**reference.counts, "genes_scored": len(genes)}, snakemake.output.counts)
+    write_json(reference.counts, snakemake.output.counts)
     rows = ", ".join(f"{count} {what}" for what, count in reference.counts.items())
     log.info("reference: %s", rows.replace("_", " "))
     updated = parts[1] if arrays["loadings"].size or arrays["removed"].size else None
