@@ -96,6 +96,9 @@ def test_pathways_update_the_network_and_no_estimate_is_made_again(network_run, 
     upper = np.sort(np.abs(change[np.triu_indices(PANEL, 1)]))[::-1]
     changes = pathways.table("mine/network/changes.tsv")
     assert (changes["update"] == "all updates").all()
+    for end in "ab":
+        ids = changes[f"gene_{end}"].str.removeprefix("ENSG").astype(int)
+        assert (changes[f"symbol_{end}"].str.removeprefix("G").astype(int) == ids + 1).all()
     np.testing.assert_allclose(changes["change"].abs(), upper[: len(changes)], atol=1e-12)
     edges = edges_of(pathways)
     size = edges[["before", "after"]].abs().max(axis=1)
