@@ -19,7 +19,6 @@ rule bench_tables:
         "logs/bench.benchmark.tsv"
     conda:
         "../../envs/screen.yaml"
-    threads: 2
     resources:
         mem_mb=6000,
     params:
