@@ -7,7 +7,7 @@ from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular
 
 from lgem.errors import InputError
 from lgem.network.dense import Genes
-from lgem.network.structure import LowRank, at_most_square
+from lgem.network.structure import LowRank, at_most_square, lemma_rows
 
 # Of a gene's unit variance; with less of its own, rounding is all that the precision would be.
 LEAST = 1e-8
@@ -87,10 +87,7 @@ class ImplicitPrecision:
                 more, removed = told_apart(more, removed)
             self._start(more)
             if removed.size:
-                projected = self.times(removed).T
-                capacitance = np.eye(removed.shape[1]) - projected @ removed
-                root = cholesky(capacitance, lower=True)
-                self.change(solve_triangular(root, projected, lower=True), 1.0)
+                self.change(lemma_rows(self.times(removed).T, removed, -1.0), 1.0)
         except (LinAlgError, ValueError) as error:
             self._rows, self._signs = kept
             raise InputError(
@@ -101,7 +98,7 @@ class ImplicitPrecision:
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of Θ."""
-        return self._entries - np.einsum("k,kj,kj->j", self._signs, self._rows, self._rows)
+        return _diagonal(self._entries, self._rows, self._signs)
 
     def log_determinant(self) -> float:
         """Return the logarithm of the determinant of the covariance whose inverse Θ is."""
@@ -122,7 +119,7 @@ class ImplicitPrecision:
 
     def partial_correlations(self) -> ImplicitPartial:
         """Return ρ_ij = −θ_ij / √(θ_ii θ_jj), as of now."""
-        return ImplicitPartial(self._rows / np.sqrt(self.diagonal()), self._signs)
+        return ImplicitPartial.of(self._entries, self._rows, self._signs)
 
 
 def told_apart(more: np.ndarray, less: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +147,11 @@ class ImplicitPartial:
         self._signs = signs
         self.genes = rows.shape[1]
 
+    @classmethod
+    def of(cls, entries: np.ndarray, rows: np.ndarray, signs: np.ndarray) -> ImplicitPartial:
+        """Scale the precision diag(entries) − Σ_k signs_k rows_k rows_kᵀ."""
+        return cls(rows / np.sqrt(_diagonal(entries, rows, signs)), signs)
+
     def block(self, rows: Genes, columns: Genes) -> np.ndarray:
         """Return ρ of some genes with others (as many × as many)."""
         block = (self._rows[:, rows].T * self._signs) @ self._rows[:, columns]
@@ -159,6 +161,11 @@ class ImplicitPartial:
     def matrix(self) -> np.ndarray:
         """Return all of them (genes × genes): for few genes."""
         return self.block(slice(None), slice(None))
+
+
+def _diagonal(entries: np.ndarray, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return the diagonal of diag(entries) − Σ_k signs_k rows_k rows_kᵀ."""
+    return entries - np.einsum("k,kj,kj->j", signs, rows, rows)
 
 
 def _same(rows: Genes, columns: Genes, genes: int) -> tuple[np.ndarray, np.ndarray]:

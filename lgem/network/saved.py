@@ -48,9 +48,8 @@ def partial_from(arrays: Arrays, stage: str) -> DensePartial | ImplicitPartial:
     """Return the partial correlations of a saved network ``before`` or ``after`` its updates."""
     if stage in arrays:
         return DensePartial.of(arrays[stage])
-    rows, signs = arrays[f"{stage}_rows"], arrays[f"{stage}_signs"]
-    diagonal = arrays[f"{stage}_diagonal"] - np.einsum("k,kj,kj->j", signs, rows, rows)
-    return ImplicitPartial(rows / np.sqrt(diagonal), signs)
+    parts = (arrays[f"{stage}_{name}"] for name in ("diagonal", "rows", "signs"))
+    return ImplicitPartial.of(*parts)
 
 
 def covariance_columns(arrays: Arrays, genes: np.ndarray, stage: str) -> np.ndarray:

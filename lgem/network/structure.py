@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,17 @@ def at_most_square(loadings: np.ndarray) -> np.ndarray:
     """Return loadings (genes × k) of the same X Xᵀ with no more columns than genes."""
     genes, columns = loadings.shape
     return loadings if columns <= genes else linalg.qr(loadings.T, mode="r")[0][:genes].T
+
+
+def lemma_rows(projected: np.ndarray, loadings: np.ndarray, sign: float) -> np.ndarray:
+    """Return V = L⁻¹ XᵀΘ with I ± XᵀΘX = L Lᵀ, so that (Σ ± X Xᵀ)⁻¹ = Θ ∓ VᵀV.
+
+    Parameters
+    ----------
+    projected : (k, genes)
+        XᵀΘ.
+    """
+    capacitance = np.eye(len(projected)) + sign * (projected @ loadings)
+    if not np.isfinite(capacitance).all():
+        raise LinAlgError("the capacitance is not finite")
+    return solve_triangular(cholesky(capacitance, lower=True), projected, lower=True)

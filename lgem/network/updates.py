@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigvalsh, solve, solve_triangular, svdvals
+from scipy.linalg import LinAlgError, eigvalsh, solve, svdvals
 
 from lgem.errors import InputError
 from lgem.network.dense import DensePrecision
 from lgem.network.implicit import ImplicitPrecision
-from lgem.network.structure import at_most_square
+from lgem.network.structure import at_most_square, lemma_rows
 
 # A sound precision, fresh or updated a hundred times, drifts by 0.05 to 10 times κ ε (measured for
 # κ = 1e1 … 1e9 and 50 … 2,000 genes); a hundred times κ ε is damage, not rounding.
@@ -49,7 +49,7 @@ def woodbury(precision: np.ndarray, loadings: np.ndarray) -> np.ndarray:
     ----------
     Woodbury, Inverting modified matrices, Princeton Statistical Research Group, Memo 42 (1950).
     """
-    v = _rows((precision @ loadings).T, loadings, 1.0)
+    v = lemma_rows((precision @ loadings).T, loadings, 1.0)
     # A matrix times its own transpose: symmetric to the last bit, whichever BLAS computes it.
     return precision - v.T @ v
 
@@ -119,20 +119,6 @@ def inversion_lemma(inverse: np.ndarray, b: np.ndarray, d: np.ndarray, c: np.nda
     return inverse + (inverse @ b) @ solve(capacitance, right)
 
 
-def _rows(projected: np.ndarray, loadings: np.ndarray, sign: float) -> np.ndarray:
-    """Return V = L⁻¹ XᵀΘ with I ± XᵀΘX = L Lᵀ, so that (Σ ± X Xᵀ)⁻¹ = Θ ∓ VᵀV.
-
-    Parameters
-    ----------
-    projected : (k, genes)
-        XᵀΘ.
-    """
-    capacitance = np.eye(len(projected)) + sign * (projected @ loadings)
-    if not np.isfinite(capacitance).all():
-        raise LinAlgError("the capacitance is not finite")
-    return solve_triangular(cholesky(capacitance, lower=True), projected, lower=True)
-
-
 def cancelled(past: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns of either array that the other has not, equal to the last bit."""
     positions: dict[bytes, list[int]] = {}
@@ -159,7 +145,7 @@ def update_in_place(
         If the capacitance is not positive definite. Θ is then what it was.
     """
     if loadings.size:
-        form.change(_rows(form.times(loadings).T, loadings, sign), -sign)
+        form.change(lemma_rows(form.times(loadings).T, loadings, sign), -sign)
 
 
 @dataclass(frozen=True)
