@@ -27,13 +27,11 @@ from lgem.screen.io import (
     gene_symbols,
     group_statistics,
     read_profiles,
-    read_shard_annotation,
     symbols_of,
 )
 from lgem.screen.labels import CONTROL, LabelRules, TargetIndex
 from lgem.screen.panel import in_fixed_order, panel_rows, within_variance
-from lgem.screen.pseudobulk import Sums, merge_genes, size_factors
-from lgem.screen.sources import check_same_genes, count_matrix, open_h5ad
+from lgem.screen.pseudobulk import Sums, merge_genes
 
 Entry = Mapping[str, Any]
 
@@ -55,38 +53,6 @@ def cell_rules(screen: Entry) -> CellRules:
     )
 
 
-def describe_shards(
-    paths: list[str], screen: Entry, rules: CellRules
-) -> tuple[list[pd.DataFrame], pd.DataFrame]:
-    """Read the annotation of all shards, and check that their counts can be used.
-
-    Returns
-    -------
-    shards, genes
-        What `plan_cells` needs of the cells of each shard, and the genes to count: gene[, symbol].
-    """
-    shards = []
-    first: list[pd.Index] = []
-    genes = pd.DataFrame()
-    for path in paths:
-        obs, var = read_shard_annotation(path)
-        shards.append(describe_cells(obs, rules, f"{path}: obs"))
-        symbols = gene_symbols(var, screen["gene_symbols"], path)
-        names = [var.index, *([] if symbols is None else [pd.Index(symbols)])]
-        if not first:
-            first, genes = names, counted_genes(var, screen, path)[0]
-        for mine, others in zip(names, first, strict=True):
-            check_same_genes(path, mine, paths[0], others)
-        with open_h5ad(path) as handle:
-            matrix = count_matrix(handle, screen["layer"])
-            if matrix.shape != (len(obs), len(var)):
-                raise InputError(
-                    matrix.place, f"shape {matrix.shape}", f"{len(obs)} cells × {len(var)} genes"
-                )
-            next(matrix.blocks(), None)  # the first block tells early whether counts are raw
-    return shards, genes
-
-
 def counted_genes(
     var: pd.DataFrame, screen: Entry, path: str
 ) -> tuple[pd.DataFrame, sparse.csr_matrix | None]:
@@ -105,44 +71,6 @@ def counted_genes(
     if symbols is not None and merged is None:
         genes["symbol"] = symbols.to_numpy()
     return genes, merged
-
-
-def count_shard(
-    path: str, screen: Entry, cells: pd.DataFrame, *, groups: int, target_sum: float
-) -> tuple[Sums, anndata.AnnData]:
-    """Sum the counts of one shard over the groups of its cells, in one pass.
-
-    Returns
-    -------
-    sums, control
-        The exact sums, and the raw counts of the control cells (obs: batch, size_factor).
-    """
-    _, var = read_shard_annotation(path)
-    genes, merged = counted_genes(var, screen, path)
-    group, half = cells["group"].to_numpy(), cells["half"].to_numpy()
-    given = cells["size_factor"].to_numpy()
-    is_control = (cells["perturbation"] == CONTROL).to_numpy()
-    sums = Sums.zeros(groups, len(genes))
-    control, sizes = [sparse.csr_matrix((0, len(genes)))], [np.zeros(0)]
-    with open_h5ad(path) as handle:
-        matrix = count_matrix(handle, screen["layer"])
-        for start, raw in matrix.blocks():
-            rows = slice(start, start + raw.shape[0])
-            block = raw if merged is None else raw @ merged
-            size = size_factors(block, given[rows], start, matrix.place)
-            sums.add_counts(block, size, group[rows], half[rows], target_sum)
-            kept = np.flatnonzero(is_control[rows])
-            control.append(block[kept])
-            sizes.append(size[kept])
-    obs = pd.DataFrame(
-        {"batch": cells.loc[is_control, "batch"].to_numpy(), "size_factor": np.concatenate(sizes)},
-        index=pd.Index(cells.loc[is_control, "cell"].astype(str), name=None),
-    )
-    counts = sparse.vstack(control, format="csr").astype(np.int32)
-    counts.sort_indices()
-    return sums, anndata.AnnData(
-        X=counts, obs=obs, var=pd.DataFrame(index=genes["gene"].to_numpy())
-    )
 
 
 def panel_of(

@@ -14,11 +14,11 @@ from lgem.errors import InputError, listing
 from lgem.screen.effects import Effects, GroupStatistics
 from lgem.screen.labels import TargetIndex, genes_of
 from lgem.screen.pseudobulk import Sums, log_normalise, moments
+from lgem.screen.matrices import count_matrix
 from lgem.screen.sources import (
-    count_matrix,
-    open_h5ad,
+    is_store,
+    open_store,
     read_any_table,
-    read_frame,
     require_columns,
 )
 
@@ -39,7 +39,7 @@ class Profiles:
 def read_profiles(
     path: str, orientation: str, metadata: str | None, gene_metadata: str | None, layer: str | None
 ) -> Profiles:
-    """Read a table (or h5ad) with one log-scale row per sample, and what is known of both sides.
+    """Read a table (or .h5ad, .zarr) with one log-scale row per sample, and what is known of both sides.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def read_profiles(
         Where the table is unreadable, holds anything but finite numbers, or cannot be on a log
         scale; where the metadata lack a sample.
     """
-    if path.endswith(".h5ad"):
-        values, obs, var = _read_h5ad_profiles(path, layer)
+    if is_store(path):
+        values, obs, var = _read_stored_profiles(path, layer)
     else:
         table = read_any_table(path)
         values = _numbers(table, path)
@@ -67,7 +67,7 @@ def read_profiles(
                 "a row for every sample, in its first column the name"
                 + ("; it has rows for what are taken for genes: see orientation" if turned else ""),
             )
-        obs = _with_columns(obs, table, metadata)
+        obs = with_columns(obs, table, metadata)
     if gene_metadata is not None:
         table = read_any_table(gene_metadata, named=True)
         if not var.index.isin(table.index).any():
@@ -76,22 +76,16 @@ def read_profiles(
                 f"no row for any gene; there are: {listing(table.index, 3)}",
                 f"rows for genes such as: {listing(var.index, 3)}",
             )
-        var = _with_columns(var, table, gene_metadata)
+        var = with_columns(var, table, gene_metadata)
     return Profiles(values, obs, var)
 
 
-def _read_h5ad_profiles(
+def _read_stored_profiles(
     path: str, layer: str | None
 ) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
-    with open_h5ad(path) as handle:
-        matrix = count_matrix(handle, layer)
-        obs, var = read_frame(handle, "obs"), read_frame(handle, "var")
-        try:
-            values = anndata.io.read_elem(handle[matrix.name])
-        except (OSError, KeyError) as error:
-            raise InputError(
-                matrix.place, f"unreadable data ({error})", "a whole .h5ad file"
-            ) from None
+    with open_store(path) as store:
+        name = count_matrix(store, layer).name
+        obs, var, values = store.frame("obs"), store.frame("var"), store.read(name)
     dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
     obs.index, var.index = obs.index.astype(str), var.index.astype(str)
     return dense.astype(float), obs, var
@@ -122,10 +116,11 @@ def _check_log_values(values: np.ndarray, samples: pd.Index, genes: pd.Index, pa
         )
 
 
-def _with_columns(frame: pd.DataFrame, table: pd.DataFrame, path: str) -> pd.DataFrame:
+def with_columns(frame: pd.DataFrame, table: pd.DataFrame, path: str) -> pd.DataFrame:
     """Return a frame with the columns of a table besides its own, row for row by name.
 
-    Names may occur twice in the frame, replicates of one label, but not in the table.
+    Names may occur twice in the frame, replicates of one label, but not in the table. Rows that
+    the table lacks are missing.
     """
     twice = table.index[table.index.duplicated() & table.index.isin(frame.index)]
     if len(twice):
@@ -220,12 +215,6 @@ def effects_data(
         var=var.assign(control=control),
         layers={"se": spread(effects.se), "q_value": spread(effects.q_values())},
     )
-
-
-def read_shard_annotation(path: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return obs and var of an h5ad without reading its matrix."""
-    with open_h5ad(path) as handle:
-        return read_frame(handle, "obs"), read_frame(handle, "var")
 
 
 def network_expression(cells: anndata.AnnData) -> np.ndarray:

@@ -24,20 +24,25 @@ SQUARE_SCALE = 2.0**32
 class Sums:
     """Exact sums over the cells of each group; each an int64 array (groups × genes).
 
-    ``counts`` of x, ``log`` of y, ``square`` of y², ``detected`` of x > 0, ``log_half_1`` of y
-    over the first technical half. Sums of shards add.
+    ``counts`` of x, ``square`` of y², ``detected`` of x > 0; ``log_halves`` of y over both
+    technical halves (2 × groups × genes). Sums of shards add.
     """
 
     counts: np.ndarray
-    log: np.ndarray
     square: np.ndarray
     detected: np.ndarray
-    log_half_1: np.ndarray
+    log_halves: np.ndarray
 
     @classmethod
     def zeros(cls, groups: int, genes: int) -> Sums:
         """Return empty sums."""
-        return cls(*(np.zeros((groups, genes), dtype=np.int64) for _ in range(5)))
+        one, both = (groups, genes), (2, groups, genes)
+        return cls(*(np.zeros(shape, dtype=np.int64) for shape in (one, one, one, both)))
+
+    @property
+    def log(self) -> np.ndarray:
+        """The sums of y over all cells (groups × genes)."""
+        return self.log_halves[0] + self.log_halves[1]
 
     def __add__(self, other: Sums) -> Sums:
         """Return the sums over the cells of both."""
@@ -48,10 +53,9 @@ class Sums:
         """Return the sums by name."""
         return {
             "counts": self.counts,
-            "log": self.log,
             "square": self.square,
             "detected": self.detected,
-            "log_half_1": self.log_half_1,
+            "log_halves": self.log_halves,
         }
 
     def add_counts(
@@ -62,12 +66,12 @@ class Sums:
         half: np.ndarray,
         target_sum: float,
     ) -> None:
-        """Add a block of cells, in place.
+        """Add a block of cells, in place; it is never made dense.
 
         Parameters
         ----------
         block
-            Raw counts (cells × genes), duplicates of genes already summed.
+            Raw counts (cells × genes), each place stored once, duplicates of genes summed.
         size_factor
             Total count of each cell.
         group, half
@@ -79,49 +83,40 @@ class Sums:
         if cells.size < block.shape[0]:
             block, size_factor = block[cells], size_factor[cells]
             group, half = group[cells], half[cells]
-        values = log_normalise(block, size_factor, target_sum)
-        whole = _like(block, np.rint(values.data * SCALE))
-        self._add(self.counts, _like(block, block.data), group)
-        self._add(self.log, whole, group)
-        self._add(self.square, _like(block, np.rint(values.data**2 * SQUARE_SCALE)), group)
-        self._add(self.detected, _like(block, block.data > 0), group)
-        first = np.flatnonzero(half == 1)
-        self._add(self.log_half_1, whole[first], group[first])
+        lengths, genes = np.diff(block.indptr), self.counts.shape[1]
+        values = log_normalise(block, size_factor, target_sum).data
+        # Where each value belongs among the sums of its group, all groups in one row.
+        place = np.repeat(group.astype(np.int64) * genes, lengths)
+        place += block.indices
+        _scatter(self.counts, place, block.data)
+        _scatter(self.detected, place, block.data > 0)
+        _scatter(self.square, place, np.rint(values**2 * SQUARE_SCALE))
+        place += np.repeat((half.astype(np.int64) - 1) * self.counts.size, lengths)
+        _scatter(self.log_halves, place, np.rint(values * SCALE))
 
     def add_profiles(self, values: np.ndarray, group: np.ndarray, half: np.ndarray) -> None:
         """Add profiles that are on a log scale already (samples × genes), in place."""
         whole = np.rint(values * SCALE).astype(np.int64)
         square = np.rint(values**2 * SQUARE_SCALE).astype(np.int64)
         for row in np.flatnonzero(group >= 0):
-            self.log[group[row]] += whole[row]
+            self.log_halves[half[row] - 1, group[row]] += whole[row]
             self.square[group[row]] += square[row]
-            if half[row] == 1:
-                self.log_half_1[group[row]] += whole[row]
 
-    @staticmethod
-    def _add(total: np.ndarray, values: sparse.csr_matrix, group: np.ndarray) -> None:
-        members = sparse.csr_matrix(
-            (np.ones(len(group), dtype=np.int64), (group, np.arange(len(group)))),
-            shape=(total.shape[0], len(group)),
-        )
-        added = (members @ values).tocoo()
-        total[added.row, added.col] += added.data  # a sparse product holds no entry twice
+
+def _scatter(total: np.ndarray, place: np.ndarray, values: np.ndarray) -> None:
+    """Add values to the entries of a total that `place` numbers, in place."""
+    np.add.at(total.reshape(-1), place, values.astype(np.int64, copy=False))
 
 
 def log_normalise(
     block: sparse.csr_matrix, size_factor: np.ndarray, target_sum: float
 ) -> sparse.csr_matrix:
     """Return log1p(target_sum · x / s) of the stored values (cells × genes, float64)."""
-    lengths = np.diff(block.indptr)
     size = np.where(size_factor > 0, size_factor, 1.0)  # an empty cell may hold written-out zeros
-    values = np.log1p(target_sum * block.data.astype(float) / np.repeat(size, lengths))
+    values = np.repeat(size, np.diff(block.indptr))
+    np.divide(target_sum * block.data.astype(float), values, out=values)
+    np.log1p(values, out=values)
     return sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
-
-
-def _like(block: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
-    return sparse.csr_matrix(
-        (data.astype(np.int64), block.indices, block.indptr), shape=block.shape
-    )
 
 
 def size_factors(
@@ -208,9 +203,9 @@ def moments(sums: Sums, groups: pd.DataFrame) -> Moments:
     n = groups["n_cells"].to_numpy(dtype=float)[:, None]
     n_1 = groups["n_half_1"].to_numpy(dtype=float)[:, None]
     n_2 = groups["n_half_2"].to_numpy(dtype=float)[:, None]
+    halves = sums.log_halves / SCALE
     total = sums.log / SCALE
     spread = sums.square / SQUARE_SCALE - total**2 / n
     variance = np.where(n > 1, np.maximum(spread, 0.0) / np.maximum(n - 1, 1), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        half_2 = (sums.log - sums.log_half_1) / SCALE / n_2
-    return Moments(total / n, variance, sums.log_half_1 / SCALE / n_1, half_2)
+        return Moments(total / n, variance, halves[0] / n_1, halves[1] / n_2)

@@ -1,6 +1,6 @@
-"""Where a screen comes from: h5ad shards read in blocks, tables of profiles, packages.
+"""Files that a screen comes in: AnnData stores and tables, and what is read of their annotation.
 
-All that can be wrong with a file is found and told here; what leaves this module is sound.
+What can be wrong with a file is found and told here; what leaves this module is sound.
 """
 
 from __future__ import annotations
@@ -14,21 +14,72 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from lgem.errors import InputError, listing, nearest
 
-# A block's non-zeros: 2 M take about 100 MB on the way through normalisation.
-BLOCK_NONZEROS = 2_000_000
 SEPARATORS = {",": "comma", "\t": "tab"}
 
 # What stands for a missing batch, guide or context.
 MISSING = "-"
 
 
+@dataclass(frozen=True)
+class Store:
+    """An open AnnData file: its path, and its root group in HDF5 or zarr."""
+
+    path: str
+    root: Any
+
+    def read(self, name: str) -> Any:
+        """Read a part of it as AnnData does."""
+        import anndata
+
+        try:
+            return anndata.io.read_elem(self.root[name])
+        except Exception as error:  # AnnData's readers raise whatever a broken element makes them
+            told = " ".join(str(error).split())
+            raise InputError(
+                f"{self.path}: {name}", f"an unreadable element ({told})", self.expected
+            ) from None
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Read ``obs`` or ``var``."""
+        frame = self.read(name)
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError(
+                f"{self.path}: {name}", f"no table ({type(frame).__name__})", self.expected
+            )
+        return frame
+
+    @property
+    def expected(self) -> str:
+        """What a file that is broken should have been."""
+        return "a whole .zarr folder" if is_zarr(self.path) else "a whole .h5ad file"
+
+
+def is_store(path: str) -> bool:
+    """Whether a path names an AnnData store, which is read as it is."""
+    return path.endswith(".h5ad") or is_zarr(path)
+
+
+def is_zarr(path: str) -> bool:
+    """Whether a path names a zarr store."""
+    return path.rstrip("/").endswith(".zarr")
+
+
 @contextmanager
-def open_h5ad(path: str) -> Iterator[h5py.File]:
-    """Open an h5ad for reading; what is missing, truncated or of another format is told."""
+def open_store(path: str) -> Iterator[Store]:
+    """Open an .h5ad or .zarr for reading; what is missing, truncated or no such file is told."""
+    with _open_zarr(path) if is_zarr(path) else _open_h5ad(path) as root:
+        for part in ("obs", "var"):
+            if part not in root:
+                kind = ".zarr folder" if is_zarr(path) else ".h5ad file"
+                raise InputError(path, f"no '{part}' in the file", f"an {kind} (AnnData)")
+        yield Store(path, root)
+
+
+@contextmanager
+def _open_h5ad(path: str) -> Iterator[Any]:
     if Path(path).is_dir():
         raise InputError(path, "a folder", "an .h5ad file")
     try:
@@ -42,24 +93,23 @@ def open_h5ad(path: str) -> Iterator[h5py.File]:
             path, f"a file that HDF5 cannot open ({error})", "a whole .h5ad file"
         ) from None
     with handle:
-        for part in ("obs", "var"):
-            if part not in handle:
-                raise InputError(path, f"no '{part}' in the file", "an .h5ad file (AnnData)")
         yield handle
 
 
-def read_frame(handle: h5py.File, name: str) -> pd.DataFrame:
-    """Read ``obs`` or ``var`` of an open h5ad."""
-    import anndata
+@contextmanager
+def _open_zarr(path: str) -> Iterator[Any]:
+    import zarr
 
-    place = f"{handle.filename}: {name}"
     try:
-        frame = anndata.io.read_elem(handle[name])
-    except Exception as error:  # AnnData's readers raise whatever a broken element makes them
-        raise InputError(place, f"an unreadable element ({error})", "a whole .h5ad file") from None
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError(place, f"no table ({type(frame).__name__})", "a whole .h5ad file")
-    return frame
+        root = zarr.open_group(path, mode="r")
+    except PermissionError:
+        raise InputError(path, "no permission to read it", "a readable .zarr folder") from None
+    except Exception as error:  # zarr has its own errors, and those of every codec
+        told = " ".join(str(error).split())
+        raise InputError(
+            path, f"what zarr cannot open ({told})", "a .zarr folder (AnnData)"
+        ) from None
+    yield root
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], place: str) -> None:
@@ -98,138 +148,6 @@ def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
     for part in parts[1:]:
         text = text + " | " + part
     return text.astype(object)
-
-
-@dataclass(frozen=True)
-class CountMatrix:
-    """The matrix of raw counts inside an open h5ad (cells × genes), read by blocks of rows."""
-
-    handle: h5py.File
-    name: str
-
-    @property
-    def _node(self) -> Any:
-        return self.handle[self.name]
-
-    @property
-    def place(self) -> str:
-        """File and layer, as named in messages."""
-        return f"{self.handle.filename}: {self.name}"
-
-    @property
-    def format(self) -> str:
-        """``csr``, ``csc`` or ``dense``."""
-        kind = str(self._node.attrs.get("encoding-type", ""))
-        if isinstance(self._node, h5py.Dataset):
-            return "dense"
-        if kind in ("csr_matrix", "csc_matrix"):
-            return kind[:3]
-        raise InputError(self.place, f"encoding '{kind}'", "a csr, csc or dense matrix")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Cells and genes."""
-        node = self._node
-        if self.format != "dense" and "shape" not in node.attrs:
-            raise InputError(self.place, "a sparse matrix without its shape", "a whole .h5ad file")
-        rows, columns = node.shape if self.format == "dense" else node.attrs["shape"]
-        return int(rows), int(columns)
-
-    def blocks(self, nonzeros: int = BLOCK_NONZEROS) -> Iterator[tuple[int, sparse.csr_matrix]]:
-        """Yield (first row, block) of about `nonzeros` stored values, checked to be raw counts."""
-        readers = {"csr": self._csr_blocks, "csc": self._csc_blocks, "dense": self._dense_blocks}
-        try:
-            for start, block in readers[self.format](nonzeros):
-                check_counts(block, start, self.place)
-                yield start, block
-        except InputError:
-            raise
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(
-                self.place, f"unreadable data ({error})", "a whole .h5ad file"
-            ) from None
-
-    def _csr_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
-        rows, columns = self.shape
-        pointers = self._node["indptr"][:].astype(np.int64)
-        if len(pointers) != rows + 1:
-            raise ValueError(f"{len(pointers) - 1} rows instead of {rows}")
-        data, indices = self._node["data"], self._node["indices"]
-        start = 0
-        while start < rows:
-            limit = np.searchsorted(pointers, pointers[start] + nonzeros, side="right") - 1
-            stop = int(min(max(limit, start + 1), rows))
-            part = slice(int(pointers[start]), int(pointers[stop]))
-            block = sparse.csr_matrix(
-                (data[part], indices[part], pointers[start : stop + 1] - pointers[start]),
-                shape=(stop - start, columns),
-            )
-            yield start, _sound(block)
-            start = stop
-
-    def _dense_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
-        rows, columns = self.shape
-        step = max(1, nonzeros // max(columns, 1))
-        for start in range(0, rows, step):
-            yield start, sparse.csr_matrix(self._node[start : start + step])
-
-    def _csc_blocks(self, nonzeros: int) -> Iterator[tuple[int, sparse.csr_matrix]]:
-        # Columns cannot be streamed by rows; the matrix is read whole and turned around.
-        node = self._node
-        whole = sparse.csc_matrix(
-            (node["data"][:], node["indices"][:], node["indptr"][:]), shape=self.shape
-        )
-        whole = _sound(whole).tocsr()
-        step = max(1, int(nonzeros * self.shape[0] / max(whole.nnz, 1)))
-        for start in range(0, self.shape[0], step):
-            yield start, whole[start : start + step]
-
-
-def _sound(matrix: Any) -> Any:
-    """Return a compressed matrix whose indices lie within it, each place stored once.
-
-    Raises ValueError otherwise: sparse products write wherever an index points to.
-    """
-    matrix.check_format(full_check=True)
-    matrix.sum_duplicates()
-    return matrix
-
-
-def count_matrix(handle: h5py.File, layer: str | None) -> CountMatrix:
-    """Return the matrix of raw counts: ``X``, or the named layer."""
-    if layer is None:
-        if "X" not in handle:
-            raise InputError(f"{handle.filename}: X", "nothing", "raw counts; or name a layer")
-        return CountMatrix(handle, "X")
-    layers = list(handle.get("layers", {}))
-    if layer not in layers:
-        raise InputError(
-            f"{handle.filename}: layer '{layer}'",
-            "no such layer",
-            f"one of: {listing(layers) or 'none there'}",
-            nearest(layer, layers),
-        )
-    return CountMatrix(handle, f"layers/{layer}")
-
-
-def check_counts(block: sparse.csr_matrix, first_row: int, place: str) -> None:
-    """Raise an InputError unless every stored value is a raw count (0, 1, 2, and so on)."""
-    values = block.data
-    if values.size == 0 or np.issubdtype(values.dtype, np.unsignedinteger):
-        return
-    expected = "raw counts: whole numbers from 0"
-    bad = ~np.isfinite(values) | (values < 0)
-    if not bad.any():
-        bad = values != np.rint(values)
-        if bad.any() and values.max() < 20:
-            expected += " (these look log-transformed: name the layer with the raw counts)"
-        elif bad.any():
-            expected += " (these look normalised: name the layer with the raw counts)"
-    if bad.any():
-        position = int(np.argmax(bad))
-        row = int(np.searchsorted(block.indptr, position, side="right") - 1)
-        found = f"{values[position]:g} in row {first_row + row + 1} (cells are rows, from 1)"
-        raise InputError(place, found, expected)
 
 
 def check_same_genes(path: str, genes: pd.Index, first_path: str, first: pd.Index) -> None:

@@ -1,0 +1,129 @@
+"""What is known of the cells of a shard beside its counts: tables of cells, of guides called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lgem.errors import InputError, listing, nearest
+from lgem.screen.io import with_columns
+from lgem.screen.sources import read_any_table, require_columns
+
+# Column that every cell has: the name of its shard.
+SHARD = "shard"
+# Between the guides of a cell in tables of guide calls, as Cell Ranger writes them.
+BETWEEN_GUIDES = "|"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of cells, and the tables that describe them.
+
+    Parameters
+    ----------
+    path
+        An .h5ad file or .zarr folder.
+    name
+        What tells the shard from the others; the cells' value of the column ``shard``.
+    metadata
+        Table with more columns, a row for every cell.
+    guide_calls
+        Table with more columns, such as the guides that were called; cells may be missing.
+    """
+
+    path: str
+    name: str = ""
+    metadata: str | None = None
+    guide_calls: str | None = None
+
+
+@dataclass(frozen=True)
+class Guides:
+    """What guides aim at.
+
+    Parameters
+    ----------
+    targets
+        Table with a row per guide (its first column; or one called ``name``) and columns such as
+        the target gene.
+    column
+        Column of the cells with their guides, joined by ``|``.
+    separator
+        What joins the targets of a cell with several guides.
+    """
+
+    targets: str
+    column: str
+    separator: str
+
+
+def annotated(obs: pd.DataFrame, shard: Shard, guides: Guides | None) -> pd.DataFrame:
+    """Return what is known of the cells of a shard, the columns of all tables beside its own."""
+    if SHARD not in obs:
+        obs = obs.assign(**{SHARD: shard.name})
+    if shard.metadata is not None:
+        table = read_any_table(shard.metadata, named=True)
+        missing = obs.index.difference(table.index)
+        if len(missing):
+            raise InputError(
+                shard.metadata,
+                f"no row for {len(missing)} of {len(obs)} cells: {listing(missing, 3)}",
+                "a row for every cell, in its first column the name",
+            )
+        obs = with_columns(obs, table, shard.metadata)
+    if shard.guide_calls is not None:
+        table = read_any_table(shard.guide_calls, named=True)
+        if not table.index.isin(obs.index).any():
+            raise InputError(
+                shard.guide_calls,
+                f"no row for any cell; there are: {listing(table.index, 3)}",
+                f"rows for cells such as: {listing(obs.index, 3)}",
+            )
+        obs = with_columns(obs, table, shard.guide_calls)
+    return obs if guides is None else _with_targets(obs, guides, shard)
+
+
+def _with_targets(obs: pd.DataFrame, guides: Guides, shard: Shard) -> pd.DataFrame:
+    """Add the columns of the table of guides to cells, joined over the guides of each."""
+    place = shard.guide_calls or f"{shard.path}: obs"
+    require_columns(obs, [guides.column], f"{place}: guide")
+    table = read_any_table(guides.targets, named=True)
+    rows = _rows_by_guide(table, guides.targets)
+    called = obs[guides.column].astype("string").str.strip()
+    distinct = {text: text.split(BETWEEN_GUIDES) for text in called.dropna().unique() if text}
+    unknown = sorted({guide for each in distinct.values() for guide in each} - rows.keys())
+    if unknown:
+        raise InputError(
+            guides.targets,
+            f"no row for {len(unknown)} guides that were called: {listing(unknown)}",
+            "a row for every guide, in its first column the name",
+            nearest(unknown[0], rows),
+        )
+    added = table.columns.difference(obs.columns, sort=False)
+    new = {
+        column: called.map(
+            {
+                text: _joined([table[column].iloc[rows[guide]] for guide in each], guides.separator)
+                for text, each in distinct.items()
+            }
+        )
+        for column in added
+    }
+    return pd.concat([obs, pd.DataFrame(new, index=obs.index)], axis=1)
+
+
+def _rows_by_guide(table: pd.DataFrame, path: str) -> Mapping[str, int]:
+    """Return the row of every guide, by the first column and by the column ``name``, if any."""
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        raise InputError(path, f"more than one row for {listing(twice.unique())}", "one row each")
+    rows = {str(name): row for row, name in enumerate(table["name"])} if "name" in table else {}
+    return rows | {str(guide): row for row, guide in enumerate(table.index)}
+
+
+def _joined(values: list[object], separator: str) -> object:
+    """Join the targets of a cell's guides, each once; missing where none has one."""
+    found = {str(value) for value in values if pd.notna(value)}
+    return separator.join(sorted(found)) if found else pd.NA

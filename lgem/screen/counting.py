@@ -1,0 +1,110 @@
+"""Counting cells: what is known of them and their genes, and their sums, shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lgem.errors import InputError
+from lgem.progress import progress
+from lgem.screen.annotation import Guides, Shard, annotated
+from lgem.screen.cells import CellRules, describe_cells
+from lgem.screen.control import ControlCells
+from lgem.screen.entry import Entry, counted_genes
+from lgem.screen.io import gene_symbols
+from lgem.screen.labels import CONTROL, SEPARATOR
+from lgem.screen.matrices import CountMatrix, count_matrix, read_ahead
+from lgem.screen.pseudobulk import Sums, size_factors
+from lgem.screen.sources import check_same_genes, open_store
+
+
+def describe_shards(
+    shards: Sequence[Shard], screen: Entry, rules: CellRules, guide_targets: str | None = None
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """Read the annotation of all shards, and check that their counts can be used.
+
+    Returns
+    -------
+    shards, genes
+        What `plan_cells` needs of the cells of each shard, and the genes to count: gene[, symbol].
+    """
+    guides = None
+    if guide_targets is not None:
+        separator = screen["combination_separator"] or SEPARATOR
+        guides = Guides(guide_targets, str(screen["guide"]), separator)
+    described = []
+    first: list[pd.Index] = []
+    genes = pd.DataFrame()
+    for shard in shards:
+        with open_store(shard.path) as store:
+            obs, var = store.frame("obs"), store.frame("var")
+            _check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
+        known = annotated(obs, shard, guides)
+        described.append(describe_cells(known, rules, f"{shard.path}: obs"))
+        symbols = gene_symbols(var, screen["gene_symbols"], shard.path)
+        names = [var.index, *([] if symbols is None else [pd.Index(symbols)])]
+        if not first:
+            first, genes = names, counted_genes(var, screen, shard.path)[0]
+        for mine, others in zip(names, first, strict=True):
+            check_same_genes(shard.path, mine, shards[0].path, others)
+    return described, genes
+
+
+def _check_matrix(matrix: CountMatrix, cells: int, genes: int) -> None:
+    """Tell early what a first look at the counts can show."""
+    if matrix.shape != (cells, genes):
+        raise InputError(matrix.place, f"shape {matrix.shape}", f"{cells} cells × {genes} genes")
+    matrix.check_first()
+
+
+def count_shard(
+    path: str,
+    screen: Entry,
+    cells: pd.DataFrame,
+    *,
+    groups: int,
+    target_sum: float,
+    control: Path,
+) -> Sums:
+    """Sum the counts of one shard over the groups of its cells, in one pass.
+
+    Parameters
+    ----------
+    path, screen
+        File of the shard, and the entry of its dataset.
+    cells
+        The shard's part of what `plan_cells` returned.
+    groups
+        Groups of the whole screen.
+    target_sum
+        Counts per cell after normalisation.
+    control
+        Where to write the raw counts of the control cells (obs: batch, size_factor).
+    """
+    group, half = cells["group"].to_numpy(), cells["half"].to_numpy()
+    given = cells["size_factor"].to_numpy()
+    is_control = (cells["perturbation"] == CONTROL).to_numpy()
+    with open_store(path) as store:
+        genes, merged = counted_genes(store.frame("var"), screen, path)
+        sums = Sums.zeros(groups, len(genes))
+        matrix = count_matrix(store, screen["layer"])
+        blocks = read_ahead(matrix.blocks(scratch=str(control.parent)))
+        with (
+            closing(ControlCells(control, pd.Index(genes["gene"].to_numpy()))) as kept,
+            progress(f"counting {path}", len(cells), "cells") as advance,
+        ):
+            for start, raw in blocks:
+                rows = slice(start, start + raw.shape[0])
+                block = raw if merged is None else raw @ merged
+                size = size_factors(block, given[rows], start, matrix.place)
+                sums.add_counts(block, size, group[rows], half[rows], target_sum)
+                those = np.flatnonzero(is_control[rows])
+                kept.append(block[those], size[those])
+                advance(block.shape[0])
+            names = pd.Index(cells.loc[is_control, "cell"].astype(str), name=None)
+            kept.finish(pd.DataFrame({"batch": cells.loc[is_control, "batch"].to_numpy()}, names))
+    return sums

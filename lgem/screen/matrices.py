@@ -1,0 +1,194 @@
+"""The matrix of raw counts of a store, read once, by blocks of rows, in bounded memory."""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from lgem.errors import InputError, listing, nearest
+from lgem.screen.sources import Store
+from lgem.screen.turning import row_ranges, turned
+
+# A block's stored values: a million takes about 60 MB on the way through normalisation.
+BLOCK_VALUES = 1_000_000
+
+Block = tuple[int, sparse.csr_matrix]
+
+
+@dataclass(frozen=True)
+class CountMatrix:
+    """The matrix of raw counts inside an open store (cells × genes)."""
+
+    store: Store
+    name: str
+
+    @property
+    def _node(self) -> Any:
+        return self.store.root[self.name]
+
+    @property
+    def place(self) -> str:
+        """File and layer, as named in messages."""
+        return f"{self.store.path}: {self.name}"
+
+    @property
+    def format(self) -> str:
+        """``csr``, ``csc`` or ``dense``."""
+        kind = str(self._node.attrs.get("encoding-type", ""))
+        if hasattr(self._node, "dtype"):  # an array of HDF5 or of zarr, no group
+            return "dense"
+        if kind in ("csr_matrix", "csc_matrix"):
+            return kind[:3]
+        raise InputError(self.place, f"encoding '{kind}'", "a csr, csc or dense matrix")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and genes."""
+        node = self._node
+        if self.format != "dense" and "shape" not in node.attrs:
+            raise InputError(self.place, "a sparse matrix without its shape", self.store.expected)
+        shape = node.shape if self.format == "dense" else node.attrs["shape"]
+        if len(shape) != 2:
+            raise InputError(self.place, f"{len(shape)} dimensions", "a matrix of cells × genes")
+        return int(shape[0]), int(shape[1])
+
+    @property
+    def stored(self) -> int:
+        """How many values are stored."""
+        return int(self._node.size if self.format == "dense" else self._node["data"].shape[0])
+
+    def check_first(self, values: int = BLOCK_VALUES) -> None:
+        """Raise an InputError unless the first stored values are readable raw counts."""
+        if self.format == "csc":
+            with self._told():
+                first = self._node["data"][:values]
+                raw_counts(sparse.csr_matrix(first[None, :]), None, self.place)
+        else:
+            next(self.blocks(values), None)
+
+    def blocks(self, values: int = BLOCK_VALUES, scratch: str | None = None) -> Iterator[Block]:
+        """Yield (first row, block) of about `values` stored values, all checked to be raw counts.
+
+        A block holds whole numbers, each place once.
+
+        Parameters
+        ----------
+        values
+            Stored values of a block; a row is never divided.
+        scratch
+            Folder of the temporary file in which a matrix that is stored by columns is turned;
+            None: the system's.
+        """
+        with self._told():
+            for start, block in self._rows(values, scratch):
+                yield start, raw_counts(block, start, self.place)
+
+    def _rows(self, values: int, scratch: str | None) -> Iterator[Block]:
+        if self.format == "csr":
+            return self._csr_rows(values)
+        if self.format == "csc":
+            return turned(self._node, self.shape, values, scratch)
+        return self._dense_rows(values)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what the libraries below say of data that they cannot read."""
+        try:
+            yield
+        except InputError:
+            raise
+        except (OSError, KeyError, ValueError, RuntimeError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise  # nothing is wrong with the data
+            told = " ".join(str(error).split())
+            raise InputError(self.place, f"unreadable data ({told})", self.store.expected) from None
+
+    def _csr_rows(self, values: int) -> Iterator[Block]:
+        rows, columns = self.shape
+        pointers = self._node["indptr"][:].astype(np.int64)
+        if len(pointers) != rows + 1:
+            raise ValueError(f"{len(pointers) - 1} rows instead of {rows}")
+        data, indices = self._node["data"], self._node["indices"]
+        for start, stop in row_ranges(pointers, values):
+            part = slice(int(pointers[start]), int(pointers[stop]))
+            block = sparse.csr_matrix(
+                (data[part], indices[part], pointers[start : stop + 1] - pointers[start]),
+                shape=(stop - start, columns),
+            )
+            # Sparse arithmetic writes wherever an index points to.
+            block.check_format(full_check=True)
+            block.sum_duplicates()
+            yield start, block
+
+    def _dense_rows(self, values: int) -> Iterator[Block]:
+        rows, columns = self.shape
+        step = max(1, values // max(columns, 1))
+        for start in range(0, rows, step):
+            yield start, sparse.csr_matrix(self._node[start : start + step])
+
+
+def read_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield blocks while the next one is read: unpacking a file takes as long as counting it."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        pending = reader.submit(next, blocks, None)
+        while (block := pending.result()) is not None:
+            pending = reader.submit(next, blocks, None)
+            yield block
+
+
+def count_matrix(store: Store, layer: str | None) -> CountMatrix:
+    """Return the matrix of raw counts: ``X``, or the named layer."""
+    if layer is None:
+        if "X" not in store.root:
+            raise InputError(f"{store.path}: X", "nothing", "raw counts; or name a layer")
+        return CountMatrix(store, "X")
+    layers = list(store.root["layers"]) if "layers" in store.root else []
+    if layer not in layers:
+        raise InputError(
+            f"{store.path}: layer '{layer}'",
+            "no such layer",
+            f"one of: {listing(layers) or 'none there'}",
+            nearest(layer, layers),
+        )
+    return CountMatrix(store, f"layers/{layer}")
+
+
+def raw_counts(block: sparse.csr_matrix, first_row: int | None, place: str) -> sparse.csr_matrix:
+    """Return a block as whole numbers.
+
+    Raises
+    ------
+    InputError
+        Unless every stored value is a raw count (0, 1, 2, and so on). `first_row` numbers the
+        block's first row for the message; None where the rows are not known.
+    """
+    values = block.data
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int64)
+    if whole.min(initial=0) < 0 or not np.array_equal(whole, values):
+        raise InputError(place, *_no_count(block, first_row))
+    return sparse.csr_matrix((whole, block.indices, block.indptr), shape=block.shape)
+
+
+def _no_count(block: sparse.csr_matrix, first_row: int | None) -> tuple[str, str]:
+    """Say which value of a block is no raw count, and what it may be instead."""
+    values, expected = block.data, "raw counts: whole numbers from 0"
+    bad = ~np.isfinite(values) | (values < 0)
+    if not bad.any():
+        bad = values != np.rint(values)
+        kind = "log-transformed" if values.max() < 20 else "normalised"
+        expected += f" (these look {kind}: name the layer with the raw counts)"
+    position = int(np.argmax(bad))
+    found = f"{values[position]:g}"
+    if first_row is not None:
+        row = first_row + int(np.searchsorted(block.indptr, position, side="right"))
+        found += f" in row {row} (cells are rows, from 1)"
+    return found, expected
