@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from lgem import urls
 from lgem.config_dataset import Count, Dataset, Fraction, Name, NotNegative, Positive, Words
 from lgem.errors import InputError, listing
 from lgem.explain import Section, explain_problems, unknown_names
@@ -308,7 +309,11 @@ class Config(Section):
         needed = {dataset, *self.transferred, self.network.new_cells}
         kept = {name: entry for name, entry in self.datasets.items() if name in needed}
         one = self.model_copy(update={"dataset": [dataset], "datasets": kept})
-        return one.model_dump(mode="json")
+        whole = one.model_dump(mode="json")
+        for entry in whole["datasets"].values():
+            if entry["url"] is not None:  # results go to others, a password does not
+                entry["url"] = urls.masked(entry["url"])
+        return whole
 
 
 def load(raw: Mapping[str, Any]) -> Config:

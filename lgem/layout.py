@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lgem import urls
 from lgem.config import (
     ALL,
     BASELINES,
@@ -48,6 +49,11 @@ class Layout:
         return self._where(lambda dataset: dataset.pypi is not None)
 
     @property
+    def fetched(self) -> list[str]:
+        """Datasets that are downloaded from an address."""
+        return self._where(lambda dataset: dataset.url is not None)
+
+    @property
     def cells(self) -> list[str]:
         """Datasets of single cells."""
         return self._where(lambda dataset: dataset.kind == "cells")
@@ -63,6 +69,11 @@ class Layout:
     def _dataset(self, name: str) -> Dataset:
         return self.config.datasets[name]
 
+    def _is_archive(self, name: str) -> bool:
+        """Whether the files that a dataset names lie in what is downloaded."""
+        dataset = self._dataset(name)
+        return dataset.pypi is not None or (dataset.url is not None and dataset.path is not None)
+
     def is_perturbed(self, name: str) -> bool:
         """Whether a dataset has perturbations; without them only the network stages run."""
         return self._dataset(name).perturbation is not None
@@ -72,7 +83,25 @@ class Layout:
         dataset = self._dataset(name)
         if dataset.simulate is not None:
             return [f"resources/{name}/screen.h5ad"]
+        if dataset.path is None:
+            return [f"resources/{name}/files/{self.downloaded(name)}"]
         return self._located(name, dataset.path)
+
+    def downloaded(self, name: str) -> str:
+        """Return the name of the file that a download is, or carries."""
+        dataset = self._dataset(name)
+        return dataset.path or urls.file_name(dataset.url or "")
+
+    def checksum(self, name: str) -> str | None:
+        """Return the checksum that a download is to have, if it is news.
+
+        The one that the first download has left is none: to copy it to the config asks for no
+        second download.
+        """
+        dataset = self._dataset(name)
+        record = Path(f"resources/{name}/download.sha256")
+        known = urls.recorded_checksum(record, dataset.url) if dataset.url else None
+        return None if dataset.sha256 == known else dataset.sha256
 
     def tables(self, name: str) -> dict[str, str]:
         """Return the tables of a dataset of profiles, by what they hold."""
@@ -94,8 +123,8 @@ class Layout:
     def _located(self, name: str, path: str | None) -> list[str]:
         if path is None:
             return []
-        if self._dataset(name).pypi is not None:
-            return [f"resources/{name}/package/{path}"]
+        if self._is_archive(name):
+            return [f"resources/{name}/files/{path}"]
         if glob.has_magic(path) and not Path(path).exists():  # a name may have brackets
             return sorted(glob.glob(path))  # noqa: PTH207 (Path.glob takes no absolute patterns)
         return [path]
@@ -191,8 +220,12 @@ class Layout:
         sources = {name, *(found["perturbations"] for found in content["models"].values())}
         if "network" in settings:
             sources.add(self.config.network.new_cells)
-        entries = whole["datasets"].items()
-        content["datasets"] = {key: entry for key, entry in entries if key in sources}
+        # A checksum that is added later changes no result.
+        content["datasets"] = {
+            key: {**entry, "sha256": None}
+            for key, entry in whole["datasets"].items()
+            if key in sources
+        }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def updates_network(self, name: str) -> bool:
@@ -251,7 +284,7 @@ class Layout:
         new = [name for name in [self.config.network.new_cells] if name in self.config.datasets]
         for name in dict.fromkeys([*self.config.dataset, *self.config.transferred, *new]):
             dataset = self._dataset(name)
-            if dataset.pypi is not None:
+            if self._is_archive(name):
                 continue
             for key in ("path", "metadata", "gene_metadata", "reference_network"):
                 path = getattr(dataset, key)

