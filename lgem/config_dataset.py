@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from lgem import urls
 from lgem.errors import listing
 from lgem.explain import Section
+from lgem.shards import is_store
 
 SIMULATED_COLUMNS = {
     "perturbation": "perturbation",
@@ -114,7 +115,17 @@ class Dataset(Section):
     orientation: Literal["samples_by_genes", "genes_by_samples"] = Field(
         "samples_by_genes", description="orientation of a table"
     )
-    metadata: str | None = Field(None, description="table with more columns per sample")
+    metadata: str | None = Field(
+        None, description="table with more columns per sample or cell; a glob: one per shard"
+    )
+    guide_calls: str | None = Field(
+        None,
+        description="table of cells and the guides called in them, joined by |; a glob: one per "
+        "shard",
+    )
+    guide_targets: str | None = Field(
+        None, description="table of guides and what they aim at; its columns serve as the cells'"
+    )
     gene_metadata: str | None = Field(None, description="table with more columns per gene")
     perturbation: str | None = Field(
         None, description="column with the perturbation, or 'index': sample names are the labels"
@@ -192,7 +203,7 @@ class Dataset(Section):
             found[""] = "exactly one of simulate, path and url"
         if simulated:
             given = {**SIMULATED_COLUMNS, **given}
-        for key in ("pypi", "metadata", "gene_metadata"):
+        for key in ("pypi", "metadata", "gene_metadata", "guide_calls", "guide_targets"):
             if simulated and given.get(key) is not None:
                 found[key] = f"no {key} beside simulate"
         if given.get("sha256") is not None and given.get("pypi") is given.get("url") is None:
@@ -210,10 +221,7 @@ class Dataset(Section):
         elif kind == "profiles":
             if simulated:
                 found["kind"] = "cells, for a simulated screen"
-            if given.get("duplicates") == "sum":
-                found["duplicates"] = "error or keep_ids for profiles (log values do not add)"
-            if given.get("size_factor") is not None:
-                found["size_factor"] = "no size_factor for profiles"
+            found |= _only_cells(given)
         covariates = given.get("covariates")
         listed = covariates if isinstance(covariates, list) else [covariates]
         if given.get("context") in RESERVED:
@@ -239,12 +247,20 @@ def _among(column: Any, columns: Any) -> bool:
 
 def _only_profiles(given: Mapping[str, Any]) -> dict[str, str]:
     found = {}
-    path = given.get("path")
-    if isinstance(path, str) and given.get("simulate") is None and not path.endswith(".h5ad"):
-        found["path"] = "a path that ends in .h5ad for kind cells"
-    for key in ("metadata", "gene_metadata"):
+    if given.get("gene_metadata") is not None:
+        found["gene_metadata"] = "no gene_metadata for kind cells: the file's own columns serve"
+    if given.get("guide_targets") is not None and given.get("guide") is None:
+        found["guide"] = "the column with the guides, beside guide_targets"
+    if given.get("orientation") == "genes_by_samples" and is_store(str(given.get("path"))):
+        found["orientation"] = "samples_by_genes, as AnnData has them"
+    return found
+
+
+def _only_cells(given: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    if given.get("duplicates") == "sum":
+        found["duplicates"] = "error or keep_ids for profiles (log values do not add)"
+    for key in ("size_factor", "guide_calls", "guide_targets"):
         if given.get(key) is not None:
-            found[key] = f"no {key} for kind cells: the columns of the .h5ad serve"
-    if given.get("orientation") == "genes_by_samples":
-        found["orientation"] = "samples_by_genes for kind cells"
+            found[key] = f"no {key} for profiles"
     return found

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from lgem import urls
 from lgem.config import (
-    ALL,
     BASELINES,
     CONTROLS,
     GENE_EMBEDDINGS,
     PERTURBATION_EMBEDDINGS,
     SAME_EFFECT,
-    Config,
-    ConfigError,
     Model,
 )
-from lgem.config_dataset import Dataset
-from lgem.errors import InputError, listing, nearest
-from lgem.explain import unknown_names
+from lgem.inputs import Inputs
 
 PERTURBED_FIGURES = (
     *("on_target", "held_out_error", "error_by_genes", "embedding_swaps", "doubles"),
@@ -33,101 +25,8 @@ PERTURBED_FIGURES = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(Inputs):
     """Where the files of every dataset lie."""
-
-    config: Config
-
-    @property
-    def simulated(self) -> list[str]:
-        """Datasets that are simulated."""
-        return self._where(lambda dataset: dataset.simulate is not None)
-
-    @property
-    def packaged(self) -> list[str]:
-        """Datasets that ship inside a Python package."""
-        return self._where(lambda dataset: dataset.pypi is not None)
-
-    @property
-    def fetched(self) -> list[str]:
-        """Datasets that are downloaded from an address."""
-        return self._where(lambda dataset: dataset.url is not None)
-
-    @property
-    def cells(self) -> list[str]:
-        """Datasets of single cells."""
-        return self._where(lambda dataset: dataset.kind == "cells")
-
-    @property
-    def profiles(self) -> list[str]:
-        """Datasets of profiles."""
-        return self._where(lambda dataset: dataset.kind == "profiles")
-
-    def _where(self, condition: Any) -> list[str]:
-        return [name for name, dataset in self.config.datasets.items() if condition(dataset)]
-
-    def _dataset(self, name: str) -> Dataset:
-        return self.config.datasets[name]
-
-    def _is_archive(self, name: str) -> bool:
-        """Whether the files that a dataset names lie in what is downloaded."""
-        dataset = self._dataset(name)
-        return dataset.pypi is not None or (dataset.url is not None and dataset.path is not None)
-
-    def is_perturbed(self, name: str) -> bool:
-        """Whether a dataset has perturbations; without them only the network stages run."""
-        return self._dataset(name).perturbation is not None
-
-    def shards(self, name: str) -> list[str]:
-        """Return the files that a dataset is read from, sorted."""
-        dataset = self._dataset(name)
-        if dataset.simulate is not None:
-            return [f"resources/{name}/screen.h5ad"]
-        if dataset.path is None:
-            return [f"resources/{name}/files/{self.downloaded(name)}"]
-        return self._located(name, dataset.path)
-
-    def downloaded(self, name: str) -> str:
-        """Return the name of the file that a download is, or carries."""
-        dataset = self._dataset(name)
-        return dataset.path or urls.file_name(dataset.url or "")
-
-    def checksum(self, name: str) -> str | None:
-        """Return the checksum that a download is to have, if it is news.
-
-        The one that the first download has left is none: to copy it to the config asks for no
-        second download.
-        """
-        dataset = self._dataset(name)
-        record = Path(f"resources/{name}/download.sha256")
-        known = urls.recorded_checksum(record, dataset.url) if dataset.url else None
-        return None if dataset.sha256 == known else dataset.sha256
-
-    def tables(self, name: str) -> dict[str, str]:
-        """Return the tables of a dataset of profiles, by what they hold."""
-        dataset = self._dataset(name)
-        found = {"table": self.shards(name)[0]}
-        for what in ("metadata", "gene_metadata"):
-            path = getattr(dataset, what)
-            if path is not None:
-                found[what] = self._located(name, path)[0]
-        return found
-
-    def reference_network(self, name: str) -> str | None:
-        """Return the table of known edges, if there is one; a simulated screen knows its own."""
-        dataset = self._dataset(name)
-        if dataset.reference_network is not None:
-            return self._located(name, dataset.reference_network)[0]
-        return f"resources/{name}/truth_network.tsv" if dataset.simulate is not None else None
-
-    def _located(self, name: str, path: str | None) -> list[str]:
-        if path is None:
-            return []
-        if self._is_archive(name):
-            return [f"resources/{name}/files/{path}"]
-        if glob.has_magic(path) and not Path(path).exists():  # a name may have brackets
-            return sorted(glob.glob(path))  # noqa: PTH207 (Path.glob takes no absolute patterns)
-        return [path]
 
     @property
     def baselines(self) -> list[str]:
@@ -232,19 +131,6 @@ class Layout:
         """Whether predicted responses update the network of a dataset."""
         return self.is_perturbed(name) and "responses" in self.config.network.updates
 
-    @property
-    def network_files(self) -> dict[str, str]:
-        """Return the tables that the network's panel and updates are read from, by their key."""
-        network = self.config.network
-        named = {
-            "panel": None
-            if network.panel == ALL or isinstance(network.panel, int)
-            else network.panel,
-            "pathways": network.pathways,
-            "removed_pathways": network.removed_pathways,
-        }
-        return {key: path for key, path in named.items() if isinstance(path, str)}
-
     def figures(self, name: str) -> list[str]:
         """Return the names of a dataset's figures."""
         return [
@@ -278,78 +164,6 @@ class Layout:
             *(f"network/{file}" for file in network),
         ]
 
-    def check_files(self) -> None:
-        """Raise a ConfigError that lists every missing input file of the datasets to run."""
-        problems = []
-        new = [name for name in [self.config.network.new_cells] if name in self.config.datasets]
-        for name in dict.fromkeys([*self.config.dataset, *self.config.transferred, *new]):
-            dataset = self._dataset(name)
-            if self._is_archive(name):
-                continue
-            for key in ("path", "metadata", "gene_metadata", "reference_network"):
-                path = getattr(dataset, key)
-                if path is None:
-                    continue
-                place, found = f"datasets.{name}.{key}", self._located(name, path)
-                if not found or not all(Path(file).is_file() for file in found):
-                    problems.append(_missing(place, path))
-                elif len(found) > 1 and (key != "path" or dataset.kind == "profiles"):
-                    problems.append(
-                        str(InputError(place, f"{len(found)} files: {listing(found)}", "one file"))
-                    )
-        problems += [
-            _missing(f"network.{key}", path)
-            for key, path in self.network_files.items()
-            if not Path(path).is_file()
-        ]
-        problems += self._new_cells_problems()
-        split_file = self.config.splits.file
-        if split_file is not None and not Path(split_file).is_file():
-            problems.append(_missing("splits.file", split_file))
-        problems += [
-            problem for model in self.config.models for problem in self._embedding_problems(model)
-        ]
-        if problems:
-            raise ConfigError(problems)
-
-    def _new_cells_problems(self) -> list[str]:
-        """Say why the control cells of another dataset cannot update the network."""
-        name, place = self.config.network.new_cells, "network.new_cells"
-        if name is None:
-            return []
-        if name not in self.config.datasets:
-            return unknown_names(place, [name], self.config.datasets)
-        if name in self.config.dataset:
-            return [str(InputError(place, f"'{name}'", "another dataset than those that are run"))]
-        kinds = {self._dataset(each).kind for each in [name, *self.config.dataset]}
-        if kinds != {"cells"}:
-            return [str(InputError(place, f"'{name}', and profiles", "datasets of cells alone"))]
-        return []
-
-    def _embedding_problems(self, model: Model) -> list[str]:
-        """Say which embeddings of a model are neither a word, nor a dataset, nor a file."""
-        problems = []
-        for key, words, datasets in (
-            ("gene_embedding", GENE_EMBEDDINGS, []),
-            ("perturbation_embedding", PERTURBATION_EMBEDDINGS, self.config.datasets),
-        ):
-            value, place = getattr(model, key), f"models.{model.name}.{key}"
-            if value in words or (value not in datasets and Path(value).is_file()):
-                continue
-            if value not in datasets:
-                known = [*words, *datasets]
-                expected = f"one of {listing(known)}, or the path of an existing table"
-                problems.append(
-                    str(InputError(place, f"'{value}'", expected, nearest(value, known)))
-                )
-            elif value in self.config.dataset:
-                expected = "another dataset than those that are predicted"
-                problems.append(str(InputError(place, f"'{value}'", expected)))
-            elif not self.is_perturbed(value):
-                expected = "a dataset with perturbations"
-                problems.append(str(InputError(place, f"'{value}'", expected)))
-        return problems
-
 
 def _described(
     kind: str,
@@ -365,21 +179,3 @@ def _value_at(content: Mapping[str, Any], path: str) -> Any:
     for key in path.split("."):
         value = value[key]
     return value
-
-
-def _missing(key: str, path: str) -> str:
-    if Path(path).is_dir():
-        return str(InputError(key, f"a folder, '{path}'", "the path of a file"))
-    folder = Path(path).parent
-    if not folder.is_dir():
-        return str(InputError(key, f"no folder '{folder}'", "the path of an existing file"))
-    others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    close = nearest(Path(path).name, others)
-    return str(
-        InputError(
-            key,
-            f"no file '{path}'",
-            f"an existing file; there are: {listing(others) or 'none'}",
-            str(folder / close) if close else None,
-        )
-    )

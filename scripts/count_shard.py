@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lgem.files import write_arrays, write_h5ad
-from lgem.screen.entry import count_shard
+from lgem.files import atomic, write_arrays
+from lgem.screen.counting import count_shard
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     cells = pd.read_parquet(snakemake.input.cells)
     cells = cells[cells["shard"] == int(snakemake.wildcards.shard)]
-    sums, control = count_shard(
-        snakemake.input.shard,
-        snakemake.params.screen,
-        cells,
-        groups=len(pd.read_parquet(snakemake.input.groups)),
-        target_sum=snakemake.params.target_sum,
-    )
-    write_arrays(snakemake.output.sums, **sums.arrays())
-    write_h5ad(control, snakemake.output.control)
-    log.info("%d cells, %d of them control", len(cells), control.n_obs)
+    with atomic(snakemake.output.control) as control:
+        sums = count_shard(
+            snakemake.input.shard,
+            snakemake.params.screen,
+            cells,
+            groups=len(pd.read_parquet(snakemake.input.groups)),
+            target_sum=snakemake.params.target_sum,
+            control=control,
+        )
+        write_arrays(snakemake.output.sums, **sums.arrays())
+    log.info("%d cells in %d groups", len(cells), len(sums.counts))

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from lgem.files import write_frame
+from lgem.screen.annotation import shards_of
 from lgem.screen.cells import plan_cells
-from lgem.screen.entry import cell_rules, describe_shards
+from lgem.screen.counting import describe_shards
+from lgem.screen.entry import cell_rules
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     screen = snakemake.params.screen
     rules = cell_rules(screen)
-    shards, genes = describe_shards(list(snakemake.input.shards), screen, rules)
-    place = f"{snakemake.input.shards[0]}: obs"
-    cells, groups = plan_cells(shards, rules, snakemake.params.seed, place)
+    given = snakemake.input
+    shards = shards_of(given.shards, snakemake.params.names, given.metadata, given.guide_calls)
+    known, genes = describe_shards(shards, screen, rules, next(iter(given.guide_targets), None))
+    place = f"{given.shards[0]}: obs"
+    cells, groups = plan_cells(known, rules, snakemake.params.seed, place)
     write_frame(cells, snakemake.output.cells)
     write_frame(groups, snakemake.output.groups)
     write_frame(genes, snakemake.output.genes)

@@ -18,7 +18,7 @@ from lgem.prediction.training import Training
 from lgem.screen.effects import GroupStatistics, adjustable, estimate_effects, not_estimable
 from lgem.screen.io import group_statistics, symbols_of
 from lgem.screen.labels import CONTROL, TargetIndex, genes_of
-from lgem.screen.sources import MISSING
+from lgem.screen.tables import MISSING
 
 OBS_COLUMNS = ["perturbation", "repeat", "fold", "status", "reason", "context", "seen"]
 LAYERS = ("predicted", "observed", "observed_se", "lower", "upper")

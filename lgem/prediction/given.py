@@ -19,7 +19,7 @@ from lgem.prediction.embedding import (
 )
 from lgem.screen.io import ESTIMATED, symbols_of
 from lgem.screen.labels import CONTROL, SEPARATOR, LabelRules, Target
-from lgem.screen.sources import read_any_table
+from lgem.screen.tables import read_any_table
 
 # Products of larger numbers would leave the range of floating point.
 LARGEST = 1e9

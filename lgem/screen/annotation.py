@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
-from lgem.screen.io import with_columns
-from lgem.screen.sources import read_any_table, require_columns
+from lgem.screen.tables import read_any_table, require_columns, with_columns
 
 # Column that every cell has: the name of its shard.
 SHARD = "shard"
@@ -37,6 +36,18 @@ class Shard:
     name: str = ""
     metadata: str | None = None
     guide_calls: str | None = None
+
+
+def shards_of(
+    paths: Sequence[str],
+    names: Sequence[str],
+    metadata: Sequence[str] = (),
+    guide_calls: Sequence[str] = (),
+) -> list[Shard]:
+    """Return the shards of a dataset; of each kind of table there is one per shard, or none."""
+    none = [None] * len(paths)
+    columns = (paths, names, metadata or none, guide_calls or none)
+    return [Shard(*each) for each in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -125,5 +136,5 @@ def _rows_by_guide(table: pd.DataFrame, path: str) -> Mapping[str, int]:
 
 def _joined(values: list[object], separator: str) -> object:
     """Join the targets of a cell's guides, each once; missing where none has one."""
-    found = {str(value) for value in values if pd.notna(value)}
+    found = set(pd.Series(values, dtype="string").dropna())
     return separator.join(sorted(found)) if found else pd.NA

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.labels import CONTROL, LabelRules, normalise
-from lgem.screen.sources import MISSING, as_text, joined, require_columns
+from lgem.screen.tables import MISSING, as_text, joined, require_columns
 
 NO_GROUP = -1
 # So many levels of a factor are unusual, but may be what a small screen has.

@@ -41,6 +41,8 @@ class ControlCells:
 
     def append(self, block: sparse.csr_matrix, size_factor: np.ndarray) -> None:
         """Add cells, with their total counts."""
+        if block.shape[0] == 0:
+            return
         block.sort_indices()
         for name, values in (("data", block.data), ("indices", block.indices)):
             stored = self._file["X"][name]

@@ -15,11 +15,11 @@ from lgem.screen.annotation import Guides, Shard, annotated
 from lgem.screen.cells import CellRules, describe_cells
 from lgem.screen.control import ControlCells
 from lgem.screen.entry import Entry, counted_genes
-from lgem.screen.io import gene_symbols
 from lgem.screen.labels import CONTROL, SEPARATOR
 from lgem.screen.matrices import CountMatrix, count_matrix, read_ahead
 from lgem.screen.pseudobulk import Sums, size_factors
-from lgem.screen.sources import check_same_genes, open_store
+from lgem.screen.stores import check_same_genes, open_store
+from lgem.screen.tables import gene_symbols
 
 
 def describe_shards(

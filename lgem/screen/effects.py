@@ -17,7 +17,7 @@ from scipy import linalg, stats
 from lgem.designs import Design, Explanation, explain, treatment_design
 from lgem.errors import InputError, counted, listing
 from lgem.screen.labels import CONTROL
-from lgem.screen.sources import MISSING
+from lgem.screen.tables import MISSING
 from lgem.systems import Diagnosis, System, diagnose, estimable
 
 # Of the largest mean of a gene; what arithmetic leaves is some 1e-15, what cells do far more.

@@ -23,15 +23,14 @@ from lgem.screen.cells import (
     plan_cells,
 )
 from lgem.screen.io import (
-    Profiles,
-    gene_symbols,
     group_statistics,
-    read_profiles,
     symbols_of,
 )
 from lgem.screen.labels import CONTROL, LabelRules, TargetIndex
 from lgem.screen.panel import in_fixed_order, panel_rows, within_variance
+from lgem.screen.profiles import Profiles, read_profiles
 from lgem.screen.pseudobulk import Sums, merge_genes
+from lgem.screen.tables import gene_symbols
 
 Entry = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from lgem.errors import InputError, listing, nearest
-from lgem.screen.sources import Store
+from lgem.screen.stores import Store
 from lgem.screen.turning import row_ranges, turned
 
 # A block's stored values: a million takes about 60 MB on the way through normalisation.
@@ -69,8 +69,8 @@ class CountMatrix:
         """Raise an InputError unless the first stored values are readable raw counts."""
         if self.format == "csc":
             with self._told():
-                first = self._node["data"][:values]
-                raw_counts(sparse.csr_matrix(first[None, :]), None, self.place)
+                data, rows = self._node["data"][:values], self._node["indices"][:values]
+                whole_numbers(data, lambda at: int(rows[at]) + 1, self.place)
         else:
             next(self.blocks(values), None)
 
@@ -161,34 +161,35 @@ def count_matrix(store: Store, layer: str | None) -> CountMatrix:
     return CountMatrix(store, f"layers/{layer}")
 
 
-def raw_counts(block: sparse.csr_matrix, first_row: int | None, place: str) -> sparse.csr_matrix:
-    """Return a block as whole numbers.
+def raw_counts(block: sparse.csr_matrix, first_row: int, place: str) -> sparse.csr_matrix:
+    """Return a block as whole numbers; see `whole_numbers`."""
+
+    def row(position: int) -> int:
+        return first_row + int(np.searchsorted(block.indptr, position, side="right"))
+
+    whole = whole_numbers(block.data, row, place)
+    return sparse.csr_matrix((whole, block.indices, block.indptr), shape=block.shape)
+
+
+def whole_numbers(values: np.ndarray, row: Callable[[int], int], place: str) -> np.ndarray:
+    """Return stored values as whole numbers.
 
     Raises
     ------
     InputError
-        Unless every stored value is a raw count (0, 1, 2, and so on). `first_row` numbers the
-        block's first row for the message; None where the rows are not known.
+        Unless every one is a raw count (0, 1, 2, and so on). `row` tells the cell of a stored
+        value, from 1.
     """
-    values = block.data
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
-    if whole.min(initial=0) < 0 or not np.array_equal(whole, values):
-        raise InputError(place, *_no_count(block, first_row))
-    return sparse.csr_matrix((whole, block.indices, block.indptr), shape=block.shape)
-
-
-def _no_count(block: sparse.csr_matrix, first_row: int | None) -> tuple[str, str]:
-    """Say which value of a block is no raw count, and what it may be instead."""
-    values, expected = block.data, "raw counts: whole numbers from 0"
+    if whole.min(initial=0) >= 0 and np.array_equal(whole, values):
+        return whole
+    expected = "raw counts: whole numbers from 0"
     bad = ~np.isfinite(values) | (values < 0)
     if not bad.any():
         bad = values != np.rint(values)
         kind = "log-transformed" if values.max() < 20 else "normalised"
         expected += f" (these look {kind}: name the layer with the raw counts)"
-    position = int(np.argmax(bad))
-    found = f"{values[position]:g}"
-    if first_row is not None:
-        row = first_row + int(np.searchsorted(block.indptr, position, side="right"))
-        found += f" in row {row} (cells are rows, from 1)"
-    return found, expected
+    at = int(np.argmax(bad))
+    found = f"{values[at]:g} in row {row(at)} (cells are rows, from 1)"
+    raise InputError(place, found, expected)

@@ -12,7 +12,7 @@ from lgem.errors import counted
 from lgem.screen.cells import NO_GROUP
 from lgem.screen.effects import GroupStatistics
 from lgem.screen.labels import CONTROL, TargetIndex
-from lgem.screen.sources import MISSING
+from lgem.screen.tables import MISSING
 
 KEPT, LEFT_OUT, NOT_ESTIMABLE = "kept", "left_out", "not_estimable"
 # One count per million where cells are normalised to 10,000: keeps the fold changes of genes that

@@ -10,9 +10,11 @@ from lgem.prediction.folds import Experiment, folds, training_set
 from lgem.prediction.metrics import top_genes
 from lgem.prediction.model import fit_predictor
 from lgem.prediction.splits import doubles, leave_one_out
+from lgem.screen.annotation import Shard
 from lgem.screen.cells import plan_cells
+from lgem.screen.counting import count_shard, describe_shards
 from lgem.screen.effects import estimate_effects
-from lgem.screen.entry import cell_rules, count_shard, describe_shards
+from lgem.screen.entry import cell_rules
 from lgem.screen.io import effects_data, group_statistics, pseudobulk_data
 from lgem.screen.labels import TargetIndex
 from lgem.screen.qc import perturbation_table
@@ -38,7 +40,7 @@ CHANGE = {
 
 
 @pytest.fixture(scope="module")
-def screen(real_data):
+def screen(real_data, tmp_path_factory):
     """Pseudobulk and effects, not adjusted for batch; X holds a part of the genes alone."""
     path = str(real_data / "norman19_k562_crispra_500g.h5ad")
     entry = Dataset(
@@ -48,9 +50,10 @@ def screen(real_data):
         size_factor="total_counts_all_genes",
     ).model_dump(mode="json")
     rules = cell_rules(entry)
-    shards, genes = describe_shards([path], entry, rules)
+    shards, genes = describe_shards([Shard(path)], entry, rules)
     cells, groups = plan_cells(shards, rules, 1, path)
-    sums, _ = count_shard(path, entry, cells, groups=len(groups), target_sum=10000)
+    kept = tmp_path_factory.mktemp("norman") / "control.h5ad"
+    sums = count_shard(path, entry, cells, groups=len(groups), target_sum=10000, control=kept)
     pseudobulk = pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True)
     statistics = group_statistics(pseudobulk)
     targets = TargetIndex(list(pseudobulk.var_names))

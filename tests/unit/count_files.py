@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from lgem.screen.annotation import shards_of
 from lgem.screen.cells import plan_cells
-from lgem.screen.entry import cell_rules, count_shard, describe_shards
+from lgem.screen.counting import count_shard, describe_shards
+from lgem.screen.entry import cell_rules
 
 ENTRY = {
     "layer": None, "perturbation": "gene", "perturbation_pattern": None, "keep": {},
@@ -40,15 +42,22 @@ def make_screen(cells=120, genes=15, seed=0):
 def count(paths, entry):
     """Run plan and counting as the workflow does; return cells, groups, genes, sums, controls."""
     rules = cell_rules(entry)
-    shards, genes = describe_shards(list(map(str, paths)), entry, rules)
+    names = [path.stem for path in paths]
+    shards, genes = describe_shards(shards_of(list(map(str, paths)), names), entry, rules)
     cells, groups = plan_cells(shards, rules, 1, "x: obs")
+    controls = [path.with_name(f"control_{path.stem}.h5ad") for path in paths]
     counted = [
         count_shard(
-            str(path), entry, cells[cells["shard"] == shard], groups=len(groups), target_sum=TARGET
+            str(path),
+            entry,
+            cells[cells["shard"] == shard],
+            groups=len(groups),
+            target_sum=TARGET,
+            control=control,
         )
-        for shard, path in enumerate(paths)
+        for shard, (path, control) in enumerate(zip(paths, controls, strict=True))
     ]
-    sums = counted[0][0]
-    for more, _ in counted[1:]:
+    sums = counted[0]
+    for more in counted[1:]:
         sums = sums + more
-    return cells, groups, genes, sums, [control for _, control in counted]
+    return cells, groups, genes, sums, [anndata.read_h5ad(control) for control in controls]

@@ -15,8 +15,8 @@ from lgem.screen.entry import (
     panel_profiles,
     read_dataset_profiles,
 )
-from lgem.screen.io import Profiles, read_profiles
-from lgem.screen.sources import read_any_table
+from lgem.screen.profiles import Profiles, read_profiles
+from lgem.screen.tables import read_any_table
 
 
 def table(tmp_path, text, name="t.tsv"):

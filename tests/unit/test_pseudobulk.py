@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from lgem.errors import InputError
-from lgem.screen import sources
+from lgem.screen import matrices
 from lgem.screen.io import group_statistics, pseudobulk_data
 from lgem.screen.labels import CONTROL
 from lgem.screen.pseudobulk import (
@@ -156,7 +156,7 @@ def test_no_format_block_or_shard_changes_a_bit(
         else:
             part.X = part.X.toarray() if form == "dense" else part.X.asformat(form)
         part.write_h5ad(path)
-    monkeypatch.setattr(sources.CountMatrix.blocks, "__defaults__", (nonzeros,))
+    monkeypatch.setattr(matrices.CountMatrix.blocks, "__defaults__", (nonzeros, None))
     entry = {**ENTRY, "layer": "raw" if form == "layer" else None}
     other_cells, other_groups, _, sums, controls = count(paths, entry)
     assert_same_bits(sums, whole)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from lgem.network.covariance import standardise
 from lgem.network.estimators import ESTIMATORS
 from lgem.network.precision import invert
 from lgem.network.reference import score_network
+from lgem.screen.annotation import Shard
 from lgem.screen.cells import plan_cells
+from lgem.screen.counting import count_shard, describe_shards
 from lgem.screen.effects import estimate_effects
-from lgem.screen.entry import cell_rules, count_shard, describe_shards
+from lgem.screen.entry import cell_rules
 from lgem.screen.io import group_statistics, network_expression, pseudobulk_data
 from lgem.screen.panel import in_fixed_order
 from lgem.screen.simulate import simulate_screen
@@ -33,10 +37,11 @@ def chain(screen, tmp_path_factory):
     screen.cells.write_h5ad(path)
     entry = Dataset.model_validate({"simulate": {}}).model_dump(mode="json")
     rules = cell_rules(entry)
-    shards, genes = describe_shards([path], entry, rules)
+    shards, genes = describe_shards([Shard(path)], entry, rules)
     cells, groups = plan_cells(shards, rules, 1, path)
-    sums, control = count_shard(path, entry, cells, groups=len(groups), target_sum=1e4)
-    control = in_fixed_order(control)
+    kept = Path(path).with_name("control.h5ad")
+    sums = count_shard(path, entry, cells, groups=len(groups), target_sum=1e4, control=kept)
+    control = in_fixed_order(anndata.read_h5ad(kept))
     control.uns["target_sum"] = 1e4
     return pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True), control
 

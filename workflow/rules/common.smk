@@ -99,6 +99,25 @@ def shard_files(wildcards):
     return LAYOUT.shards(wildcards.dataset)
 
 
+def cell_tables(key):
+    """Return an input function for the tables that describe cells, one for each shard."""
+
+    def files(wildcards):
+        return LAYOUT.cell_tables(wildcards.dataset, key)
+
+    return files
+
+
+def guide_targets(wildcards):
+    """Return the table of what guides aim at, if a dataset has one."""
+    return LAYOUT.guide_targets(wildcards.dataset)
+
+
+def original_file(wildcards):
+    """Return the file of one shard of a dataset, in the format that it came in."""
+    return LAYOUT.originals(wildcards.dataset)[int(wildcards.shard)]
+
+
 def table_files(wildcards):
     """Return the tables that a dataset of profiles is read from, by what they hold."""
     return LAYOUT.tables(wildcards.dataset)

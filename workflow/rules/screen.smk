@@ -20,10 +20,38 @@ rule merged_config:
         "../../scripts/merged_config.py"
 
 
+rule import_cells:
+    """Bring one file of cells from another format (10x, a table of counts) into AnnData's."""
+    input:
+        original_file,
+    output:
+        "resources/{dataset}/cells_{shard}.h5ad",
+    log:
+        "logs/{dataset}/import_cells_{shard}.log",
+    benchmark:
+        "logs/{dataset}/import_cells_{shard}.benchmark.tsv"
+    wildcard_constraints:
+        dataset=CELLS,
+    conda:
+        "../../envs/cells.yaml"
+    resources:
+        mem_mb=memory(2000, 12),
+    params:
+        orientation=lambda wildcards: screen_of(wildcards)["orientation"],
+        core=digest("import_cells.py"),
+    message:
+        "{wildcards.dataset}: reading shard {wildcards.shard} as it came"
+    script:
+        "../../scripts/import_cells.py"
+
+
 rule plan_cells:
     """Read what is known of the cells, give each its perturbation, group and half; check inputs."""
     input:
         shards=shard_files,
+        metadata=cell_tables("metadata"),
+        guide_calls=cell_tables("guide_calls"),
+        guide_targets=guide_targets,
     output:
         cells="results/{dataset}/work/cells.parquet",
         groups="results/{dataset}/work/groups.parquet",
@@ -39,6 +67,7 @@ rule plan_cells:
     resources:
         mem_mb=memory(1000, 1),
     params:
+        names=lambda wildcards: LAYOUT.shard_names(wildcards.dataset),
         screen=screen_of,
         seed=CONFIG.seed,
         core=digest("plan_cells.py"),
