@@ -221,9 +221,10 @@ def _check_no_page(start: bytes, headers: Message) -> None:
 def _of_status(error: HTTPError, partial: Partial) -> Exception:
     """Return what an answer of failure means: an end, or another try."""
     told = f"status {error.code} ({http.client.responses.get(error.code, 'unknown')})"
-    if error.code == 416:  # nothing follows what is there: it is not what the server has
+    if error.code == 416:  # nothing follows what is there, which is then not what the server has
+        there = amount_of(BYTES, partial.size)
         partial.restart()
-        return _PassingError(told)
+        return _PassingError(f"a file that ends at {there}, sooner than it said ({error.code})")
     if error.code in PASSING:
         return _PassingError(told, after=_retry_after(error.headers.get("Retry-After", "")))
     if error.code in (401, 403, 407):
