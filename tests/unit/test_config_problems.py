@@ -240,6 +240,32 @@ def test_names_become_paths_and_hold_no_separator():
             {"simulate": {}, "pypi": "a==1"},
             ".pypi: found 'a==1'; expected no pypi beside simulate",
         ),
+        (
+            {**CELLS, "path": None, "url": "https://a/b.h5ad", "pypi": "a==1"},
+            ".url: found 'https://a/b.h5ad'; expected no url beside pypi",
+        ),
+        (
+            {"simulate": {}, "url": "https://a/b.h5ad"},
+            ".url: found 'https://a/b.h5ad'; expected no url beside simulate",
+        ),
+        (
+            {**CELLS, "path": None, "url": "https://a/datafile/123"},
+            ".path: found nothing; expected the file inside of the archive, or a name for what is "
+            "no archive, beside a url that does not end in .h5ad",
+        ),
+        (
+            {**PROFILES, "path": None, "url": "https://a/b.h5ad.zip"},
+            ".path: found nothing; expected the file inside of the archive, or a name for what is "
+            "no archive, beside a url that does not end in .csv or .tsv or",
+        ),
+        (
+            {**CELLS, "path": "../b.h5ad", "url": "https://a/b.h5ad"},
+            ".path: found '../b.h5ad'; expected a name inside of the download: no / at its start",
+        ),
+        (
+            {**CELLS, "path": None, "url": "ftp://a/b.h5ad"},
+            ".url: found 'ftp://a/b.h5ad'; expected a text of the form",
+        ),
         ({"simulate": {}, "kind": "profiles"}, ".kind: found 'profiles'; expected cells, for a "),
         (
             {**CELLS, "sha256": "a" * 64},

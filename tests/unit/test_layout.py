@@ -65,6 +65,54 @@ def test_a_simulated_screen_and_a_package_need_no_file_of_the_user(folder):
     }
 
 
+ZENODO = "https://zenodo.org/records/1/files/Norman%202019.h5ad?download=1"
+
+
+def test_a_screen_from_an_address_lies_under_the_name_that_it_has_there(folder):
+    named = layout({"url": ZENODO, "reference_network": "lanes/genes.tsv", **CELLS})
+    named.check_files()
+    assert named.fetched == ["d"]
+    assert named.shards("d") == ["resources/d/files/Norman_2019.h5ad"]
+    assert named.downloaded("d") == "Norman_2019.h5ad"
+    assert named.reference_network("d") == "lanes/genes.tsv"  # a file of the user
+    lost = layout({"url": ZENODO, "reference_network": "lanes/gene.tsv", **CELLS})
+    assert "did you mean 'lanes/genes.tsv'" in missing(lost)[0]
+
+
+def test_beside_a_path_an_address_is_an_archive_of_all_files(folder):
+    url = "https://dataverse.harvard.edu/api/access/datafile/6154020"
+    found = layout({"url": url, "path": "p/x.csv", "metadata": "p/m.csv", "kind": "profiles"})
+    found.check_files()
+    assert found.tables("d") == {
+        "table": "resources/d/files/p/x.csv",
+        "metadata": "resources/d/files/p/m.csv",
+    }
+    assert found.downloaded("d") == "p/x.csv"
+
+
+def test_a_checksum_is_news_where_the_first_download_did_not_leave_it(folder):
+    record = folder / "resources/d/download.sha256"
+    record.parent.mkdir(parents=True)
+    given = layout({"url": ZENODO, "sha256": "a" * 64, **CELLS})
+    assert given.checksum("d") == "a" * 64
+    record.write_text(f"{'a' * 64}  {ZENODO}\n")
+    assert given.checksum("d") is None
+    assert layout({"url": ZENODO, **CELLS}).checksum("d") is None
+    assert layout({"url": ZENODO, "sha256": "b" * 64, **CELLS}).checksum("d") == "b" * 64
+    elsewhere = layout({"url": ZENODO + "&x=1", "sha256": "a" * 64, **CELLS})
+    assert elsewhere.checksum("d") == "a" * 64
+
+
+def test_a_checksum_changes_no_digest_and_a_password_reaches_none():
+    url = ZENODO.replace("//", "//me:hush@")
+    plain, checked = (
+        layout({"url": address, "sha256": checksum, **CELLS})
+        for address, checksum in ((url, None), (url.replace("hush", "other"), "a" * 64))
+    )
+    assert plain.digest("d", ["splits"], []) == checked.digest("d", ["splits"], [])
+    assert plain.config.of("d")["datasets"]["d"]["url"] == ZENODO.replace("//", "//***@")
+
+
 def test_every_missing_file_is_told_with_what_is_there(folder):
     found = layout(
         {

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from lgem.errors import InputError
-from lgem.screen.packages import download_package, unpack_member
+from lgem.screen.packages import download_package, unpack, unpack_member
 
 FILES = {
     "tinyscreen/__init__.py": b"",
@@ -142,3 +142,58 @@ def test_a_damaged_member_is_told(wheel, tmp_path):
     with pytest.raises(InputError, match=r"unreadable archive \(Bad CRC-32"):
         unpack_member(str(path), "tinyscreen/data/table.csv", str(tmp_path / "t.csv"))
     assert not (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize("form", ["w", "w:gz", "w:xz", "w:bz2"])
+def test_a_member_of_any_archive_is_found_with_and_without_its_outer_folder(form, tmp_path):
+    path = tmp_path / "screens"
+    with tarfile.open(path, form) as archive:
+        for name in ("./data/a.csv", "b.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"a,b"))
+    for name in ("data/a.csv", "a.csv", "b.csv"):
+        unpack(str(path), name, name, str(tmp_path / "out" / name))
+        assert (tmp_path / "out" / name).read_bytes() == b"a,b"
+
+
+def test_what_is_no_archive_is_the_file_itself_at_no_cost(tmp_path):
+    path = tmp_path / "download"
+    path.write_bytes(b"gene,s1\nA,1\n")
+    output = tmp_path / "files" / "table.csv"
+    unpack(str(path), "table.csv", "table.csv", str(output))
+    assert output.samefile(path)
+    with pytest.raises(InputError) as error:
+        unpack(str(path), "samples.csv", "table.csv", str(tmp_path / "files" / "samples.csv"))
+    assert str(error.value) == (
+        f"{path}: samples.csv: found a single file, no archive; expected an archive with "
+        "table.csv in it"
+    )
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_a_truncated_archive_is_not_taken_for_the_file_itself(kind, wheel, sdist, tmp_path):
+    content = {"wheel": wheel, "sdist": sdist}[kind].read_bytes()
+    path = tmp_path / "download"
+    path.write_bytes(content[: -len(content) // 3])
+    with pytest.raises(InputError):
+        unpack(str(path), "x.h5ad", "x.h5ad", str(tmp_path / "x.h5ad"))
+    assert not (tmp_path / "x.h5ad").exists()
+
+
+def test_a_folder_of_a_zip_is_no_file(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.mkdir("data")
+    with pytest.raises(InputError, match=r"data/: found a folder; expected a file"):
+        unpack(str(tmp_path / "a.zip"), "data/", "data/", str(tmp_path / "x"))
+
+
+def test_a_locked_zip_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "a,b")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1  # the flag that says encrypted
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InputError, match=r"unreadable archive .*password required"):
+        unpack(str(tmp_path / "a.zip"), "a.csv", "a.csv", str(tmp_path / "x"))
