@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-URL = r"^https?://[^\s/]+/\S*$"
+URL = r"^https?://[!-.0-~]+/[!-~]*$"
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 CELLS = (".h5ad",)
 SECRET = re.compile(r"token|key|secret|sig|passw|credential|auth", re.IGNORECASE)

@@ -9,5 +9,6 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
-    found = download(snakemake.params.url, snakemake.output[0], snakemake.params.sha256)
-    log.info("%s: sha256 %s", snakemake.wildcards.dataset, found)
+    url = snakemake.config["datasets"][snakemake.wildcards.dataset]["url"]
+    found = download(url, snakemake.output[0], snakemake.params.sha256)
+    log.info("%s: sha256 %s", snakemake.params.url, found)

@@ -26,7 +26,7 @@ from lgem.errors import InputError, about
 from lgem.files import write_text
 from lgem.progress import BYTES, amount_of, progress
 from lgem.screen.partial import CHUNK, Partial, Version
-from lgem.urls import masked, recorded_checksum
+from lgem.urls import file_name, masked, recorded_checksum
 
 LOG = logging.getLogger("lgem")
 # Answers that another try may change.
@@ -82,20 +82,21 @@ def download(
     """
     final = Path(output)
     record = final.with_name(f"{final.name}.sha256")
-    expected = sha256 or recorded_checksum(record, url)
+    earlier = recorded_checksum(record, url)
     with Partial(final, url) as partial, about(f"url: {masked(url)}"):
         _complete(partial, url, patience or Patience())
-        if expected not in (None, found := partial.sha256):
+        found = partial.sha256
+        if (sha256 or earlier or found) != found:
             partial.restart()
             if sha256:
                 raise InputError("sha256", found, sha256)
             raise InputError(
                 f"sha256, of an earlier download in {record}",
                 found,
-                f"{expected}; remove that file to accept the new one",
+                f"{earlier}; remove that file to accept the new one",
             )
         partial.finish()
-    if sha256 is None:
+    if sha256 is None and earlier is None:
         write_text(f"{found}  {masked(url)}\n", record)
         LOG.info("sha256 %s; put it in the config, so that no other file is accepted", found)
     return found
@@ -127,7 +128,8 @@ def _fetch(partial: Partial, url: str, timeout: float) -> None:
     with _ask(partial, url, timeout) as answer:
         end = _check_answer(partial, answer)
         partial.check_space()
-        with progress(f"downloading {partial.final.name}", partial.total, BYTES) as advance:
+        name = file_name(url) or partial.final.name
+        with progress(f"downloading {name}", partial.total, BYTES) as advance:
             advance(partial.size)
             while chunk := _next(answer, CHUNK if end is None else min(CHUNK, end - partial.size)):
                 if not partial.size:
@@ -250,7 +252,10 @@ def _of_network(error: Exception) -> Exception:
             "the server", f"no valid certificate ({reason.verify_message})", f"one; or {BY_HAND}"
         )
     if isinstance(reason, TimeoutError):
-        return _PassingError("no answer in time")
+        # Before the connection stands it may be a wall that swallows what is sent.
+        return _PassingError("no answer in time", unreachable=isinstance(error, URLError))
+    if isinstance(reason, http.client.InvalidURL):
+        return InputError("its form", str(reason), "https://server/path/file")
     if isinstance(reason, http.client.IncompleteRead | ConnectionResetError):
         return _PassingError("a connection that broke off")
     words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__

@@ -16,6 +16,7 @@ from typing import Self
 
 from lgem.errors import InputError
 from lgem.progress import BYTES, amount_of
+from lgem.urls import masked
 
 CHUNK = 2**20
 # Header and value that tell one version of a file from another.
@@ -44,7 +45,7 @@ class Partial:
         self.final = final
         self.path = final.with_name(f"{final.name}.part")
         self.note = final.with_name(f"{final.name}.part.json")
-        self.source = hashlib.sha256(url.encode()).hexdigest()  # a url may hold a password
+        self.source = masked(url)
 
     def __enter__(self) -> Self:
         """Open it, and take up what an earlier run has left."""

@@ -64,6 +64,7 @@ def test_a_file_comes_whole_and_leaves_its_checksum(server, output, caplog):
     assert output.read_bytes() == BODY
     assert left(output) == ["download", "download.sha256"]
     assert f"sha256 {SHA256}; put it in the config" in caplog.text
+    assert "trying again" not in caplog.text
     assert output.with_name("download.sha256").read_text() == (
         f"{SHA256}  {server.url}/x.h5ad?download=1\n"
     )
@@ -431,6 +432,11 @@ def test_nobody_listening_is_told(output):
         "its path instead of url"
     )
     assert left(output) == []
+
+
+def test_an_address_that_none_can_be_is_told_at_once(output):
+    with pytest.raises(InputError, match="its form: found nonnumeric port: 'x'; expected https"):
+        download("http://127.0.0.1:x/y.h5ad", str(output))
 
 
 def test_what_is_no_http_is_told(output):

@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from lgem.config import CONTROLS, ConfigError, load
 from lgem.layout import Layout
 from lgem.provenance import core_digest
+from lgem.urls import masked
 
 ROOT = Path(workflow.basedir)
 # Names of datasets and models, as they may stand in paths.

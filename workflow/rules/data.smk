@@ -48,7 +48,8 @@ rule download:
     conda:
         "../../envs/download.yaml"
     params:
-        url=lambda wildcards: CONFIG.datasets[wildcards.dataset].url,
+        # Snakemake tells parameters that change: a password is no part of this one.
+        url=lambda wildcards: masked(CONFIG.datasets[wildcards.dataset].url),
         sha256=lambda wildcards: LAYOUT.checksum(wildcards.dataset),
     message:
         "{wildcards.dataset}: downloading"
