@@ -50,36 +50,47 @@ def core_digest(script: Path, root: Path) -> str:
     root
         The folder that the project's packages lie in.
     """
-    seen: set[Path] = set()
+    packages = {entry.stem for entry in root.iterdir()}
+    names: set[str] = set()
+    contents: dict[Path, bytes] = {}
     waiting = [script]
     while waiting:
         path = waiting.pop()
-        if path in seen or not path.is_file():
+        if path in contents or not path.is_file():
             continue
-        seen.add(path)
-        waiting += [
-            file for name in _imports(path.read_text("utf-8")) for file in _files(name, root)
-        ]
+        contents[path] = path.read_bytes()
+        # Modules of others and what is known already are not looked for among the files.
+        found = {name for name in _imports(contents[path]) if name.partition(".")[0] in packages}
+        waiting += [root / file for name in found - names for file in _files(name)]
+        names |= found
     digest = hashlib.sha256()
-    for path in sorted(seen - {script}):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    for path in sorted(contents.keys() - {script}):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + contents[path])
     return digest.hexdigest()[:16]
 
 
-@cache  # by text: the scripts share most modules behind them, and a run starts with all digests
-def _imports(source: str) -> tuple[str, ...]:
+# Where statements hold others.
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+
+
+@cache  # by content: the scripts share most modules behind them, and a run starts with all digests
+def _imports(source: bytes) -> frozenset[str]:
+    """Return the dotted names that a source imports, and those of the packages they lie in."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [*ast.parse(source).body]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        else:  # imports stand in statements: what lies in expressions need not be walked through
+            waiting += [inner for block in _BLOCKS for inner in getattr(node, block, ())]
+    parts = [name.split(".") for name in names]
+    return frozenset(".".join(part[:n]) for part in parts for n in range(1, len(part) + 1))
 
 
-def _files(name: str, root: Path) -> Iterable[Path]:
-    """Return the files that importing a dotted name of the project runs."""
-    parts = name.split(".")
-    for length in range(1, len(parts) + 1):
-        stem = root.joinpath(*parts[:length])
-        yield from (stem.with_suffix(".py"), stem / "__init__.py")
+def _files(name: str) -> Iterable[str]:
+    """Return the files that a dotted name may stand for."""
+    stem = name.replace(".", "/")
+    return f"{stem}.py", f"{stem}/__init__.py"

@@ -133,6 +133,44 @@ def test_the_digest_does_not_change_with_what_the_script_does_not_import(project
     assert core_digest(project / "script.py", project) == before
 
 
+def test_imports_are_found_wherever_they_stand(project):
+    source = """
+if x:
+    import core.n0
+elif y:
+    from core import n1
+else:
+    import numpy, core.n2 as n
+for x in y:
+    import core.n3
+else:
+    import core.n4
+while x:
+    import core.n5
+try:
+    import core.n6
+except ValueError:
+    import core.n7
+else:
+    import core.n8
+finally:
+    import core.n9
+with x:
+    import core.n10
+class A:
+    async def f(self):
+        match x:
+            case 1:
+                import core.n11
+"""
+    (project / "script.py").write_text(source)
+    digests = {core_digest(project / "script.py", project)}
+    for number in range(12):
+        (project / "core" / f"n{number}.py").write_text("")
+        digests.add(core_digest(project / "script.py", project))
+    assert len(digests) == 13
+
+
 def test_the_digest_changes_when_a_module_moves(project):
     before = core_digest(project / "script.py", project)
     (project / "core" / "a").mkdir()
