@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from lgem.prediction.components import signs_of
 from lgem.prediction.mixed_forms import Forms, Modalities
@@ -148,6 +148,8 @@ def variance_ratio(contrasts: Contrasts) -> float:
     """
     if not len(contrasts.strengths) or contrasts.freedom < 1:
         return 0.0
+    from scipy import optimize  # slow to import, and of no use to most jobs
+
     unit = np.log(contrasts.strengths.mean())  # the units of Z decide nothing
     grid = np.linspace(np.log(SMALLEST), np.log(LARGEST), TRIED) - unit
     values = [contrasts.likelihood(float(np.exp(at))) for at in grid]

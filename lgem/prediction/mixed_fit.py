@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from lgem.errors import InputError
 from lgem.prediction.mixed_forms import (
@@ -20,6 +21,9 @@ from lgem.prediction.mixed_forms import (
     with_loadings,
 )
 from lgem.systems import numerical_rank
+
+if TYPE_CHECKING:
+    from scipy import optimize
 
 ACCELERATED, MONOTONE, CYCLIC = "accelerated", "monotone", "cyclic"
 SCHEDULES = (ACCELERATED, MONOTONE, CYCLIC)
@@ -159,6 +163,8 @@ def _accelerated(
     data: Modalities, forms: Forms, rho: float, sweeps: int, tolerance: float
 ) -> Fitted:
     """Sweep a few times, then minimise F over the codes with loadings at their best."""
+    from scipy import optimize  # slow to import, and of no use to most jobs
+
     first = _swept(data, forms, rho, monotone_sweep, min(FIRST_SWEEPS, sweeps), tolerance)
     if first.converged or sweeps <= FIRST_SWEEPS:
         return first

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, stats
+from scipy import linalg
 
 from lgem.designs import Design, Explanation, explain, treatment_design
 from lgem.errors import InputError, counted, listing
@@ -87,13 +87,18 @@ class Effects:
         """
         if self.degrees_of_freedom < 1:
             return np.full_like(self.effect, np.nan)
+        from scipy import stats  # slow to import, and most jobs test nothing
+
         return 2 * stats.t.sf(np.abs(self.t_values()), self.degrees_of_freedom)
 
     def q_values(self) -> np.ndarray:
         """Return Benjamini–Hochberg q-values over the genes of each perturbation."""
         p = self.p_values()
-        # Either all p-values are known or none is.
-        return p if self.degrees_of_freedom < 1 else stats.false_discovery_control(p, axis=1)
+        if self.degrees_of_freedom < 1:  # either all p-values are known or none is
+            return p
+        from scipy import stats
+
+        return stats.false_discovery_control(p, axis=1)
 
     @property
     def diagnosis_of_cells(self) -> Diagnosis:
