@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+# What to do about a refusal of the system, by its number.
+REMEDIES = {
+    errno.ENOSPC: "room for it; free some and run again, what is finished stays",
+    errno.EDQUOT: "room for it; free some and run again, what is finished stays",
+    errno.EACCES: "the right to read it, or to write there; change its owner or mode (chmod)",
+    errno.EPERM: "the right to read it, or to write there; change its owner or mode (chmod)",
+    errno.EROFS: "a place that can be written to; run elsewhere with --directory",
+}
+# How HDF5 and others hide a file's name in their words.
+NAMED = re.compile(r"name = '([^']+)'")
 
 # The keys of some batches join nine fields.
 LONGEST_NAME = 40
@@ -41,6 +55,15 @@ def about(place: str) -> Iterator[None]:
     except InputError as error:
         error.args = (f"{place}: {error}",)
         raise
+
+
+def in_words(error: OSError) -> str:
+    """Say what the system refused, of which file, and what to do: no message of a library does."""
+    if error.errno not in REMEDIES:
+        return str(error)
+    hidden = NAMED.search(str(error))
+    place = error.filename or (hidden[1] if hidden else "a file")
+    return str(InputError(str(place), os.strerror(error.errno), REMEDIES[error.errno]))
 
 
 def nearest(word: object, choices: Iterable[object]) -> str | None:

@@ -6,11 +6,14 @@ renamed. The same content gives the same bytes.
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +23,49 @@ import pandas as pd
 if TYPE_CHECKING:
     from anndata import AnnData
 
+# What storage says when it cannot take a file: no room, no right to write, no answer.
+STORAGE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EIO, errno.ESTALE),
+}
+
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path` that replaces `path` if the block succeeds."""
+    """Yield a temporary path in the folder of `path` that replaces `path` if the block succeeds.
+
+    What writers of the same path have left, because they were killed, is removed: a run that goes
+    on after a fault clears up behind it.
+
+    Raises
+    ------
+    OSError
+        Where the disk is full or not writable; it names `path`, whatever the writer knew of it.
+    """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
     # The suffixes stay, since writers choose the format by them.
-    handle, name = tempfile.mkstemp(
-        prefix=f".{final.stem}-", suffix="".join(final.suffixes[-2:]), dir=final.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    start, end = f".{final.stem}-", "".join(final.suffixes[-2:])
+    temporary = final.with_name(f"{start}{secrets.token_hex(4)}{end}")
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        # Names of other results may begin alike: only the random part may differ.
+        left = re.compile(f"{re.escape(start)}[0-9a-f]{{8}}{re.escape(end)}")
+        for entry in list(final.parent.iterdir()):
+            if left.fullmatch(entry.name):
+                entry.unlink(missing_ok=True)
+        temporary.touch(exist_ok=False)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; results are ordinary ones
+        # Storage on a network may find only now that it has no room.
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
         temporary.replace(final)
+    except OSError as error:
+        if error.errno in STORAGE and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, os.strerror(error.errno), str(final)) from None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
@@ -125,11 +151,47 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
+class Forgiving(io.FileIO):
+    """A file for a writer that does not survive a full disk: the first refusal is kept for later.
+
+    HDF5 tries again and again to write what a full disk has refused, complains of every attempt
+    and crashes at the end of the process. So it is let believe that all is well.
+    """
+
+    refusal: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write the whole content, or nothing more once a write has failed."""
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while self.refusal is None and len(rest):
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.refusal = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file, if it can be."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.refusal = self.refusal or error
+            return size or 0
+
+
 def write_h5ad(
     data: AnnData, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None
 ) -> None:
     """Write an AnnData, with its provenance under ``uns["provenance"]``."""
+    import h5py
+    from anndata.io import write_elem
+
     if provenance is not None:
         data.uns["provenance"] = json.dumps(provenance, sort_keys=True)
-    with atomic(path) as temporary:
-        data.write_h5ad(temporary, compression="gzip")
+    data.strings_to_categoricals()
+    with atomic(path) as temporary, Forgiving(temporary, "r+") as handle:
+        with h5py.File(handle, "w") as file:
+            write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
+        if handle.refusal is not None:
+            raise handle.refusal

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from lgem.errors import InputError
+from lgem.errors import InputError, in_words
 
 
 @contextmanager
@@ -20,8 +20,10 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     (one, whatever ``--cores`` says: its results depend on their number); Snakemake sees to that.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    logging.raiseExceptions = False  # no traceback where the log itself finds the disk full
     if snakemake.log:
-        handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))
+        with suppress(OSError):  # standard error tells it all the same
+            handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))
     logging.basicConfig(level=logging.WARNING, format="lgem: %(message)s", handlers=handlers)
     log = logging.getLogger("lgem")
     log.setLevel(logging.INFO)  # libraries speak up from warnings on
@@ -34,8 +36,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         log.error("error: out of memory in rule %s; give it more mem_mb", snakemake.rule)
         sys.exit(1)
     except OSError as error:
-        # Disk full, no permission: the system's words name the file; a traceback adds nothing.
-        log.error("error: %s", error)
+        # Disk full, no permission: a traceback adds nothing.
+        log.error("error: %s", in_words(error))
         sys.exit(1)
     except Exception:
         log.exception("error: unexpected, please report it")
