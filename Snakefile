@@ -20,16 +20,10 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-localrules:
-    all,
-    figures,
-    merged_config,
-    report,
-
-
 rule all:
     """Everything of every dataset that the config names."""
     default_target: True
+    localrule: True
     input:
         expand("results/{dataset}/config.yaml", dataset=CONFIG.dataset),
         expand("results/{dataset}/report.html", dataset=CONFIG.dataset),
@@ -37,6 +31,7 @@ rule all:
 
 rule figures:
     """Every figure of every dataset, as PDF and PNG, with the table behind it."""
+    localrule: True
     input:
         [figure for dataset in CONFIG.dataset for figure in figure_files(dataset)],
 

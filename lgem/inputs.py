@@ -164,6 +164,21 @@ class Inputs:
         }
         return {key: path for key, path in named.items() if isinstance(path, str)}
 
+    def own_files(self) -> dict[str, list[str]]:
+        """Return the user's files that the datasets to run are read from, by the config's key."""
+        found = {f"network.{key}": [path] for key, path in self.network_files.items()}
+        for name in dict.fromkeys([*self.config.dataset, *self.config.transferred]):
+            for key in FILES:
+                path = getattr(self._dataset(name), key)
+                if path is not None and not self._is_archive(name):
+                    found[f"datasets.{name}.{key}"] = self._located(name, path) or [path]
+        if self.config.splits.file is not None:
+            found["splits.file"] = [self.config.splits.file]
+        for model in self.config.models:
+            for key in ("gene_embedding", "perturbation_embedding"):
+                found[f"models.{model.name}.{key}"] = [getattr(model, key)]
+        return found
+
     def check_files(self) -> None:
         """Raise a ConfigError that lists every missing input file of the datasets to run."""
         problems = []

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,20 @@ def write_config(folder: Path, **sections: Any) -> None:
     (folder / "config.yaml").write_text(text, "utf-8")
 
 
-def snakemake(folder: Path, *arguments: str, cores: int = 2, repository: Path = ROOT) -> Run:
-    """Run the workflow in a folder that holds nothing but its own config."""
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    cores: int = 2,
+    repository: Path = ROOT,
+    before: Sequence[str] = (),
+) -> Run:
+    """Run the workflow in a folder that holds nothing but its own config.
+
+    What stands `before` the command starts it: a program that takes rights away, say.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = [
+        *before,
         *(sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
         *("--cores", str(cores), *arguments),
     ]

@@ -5,20 +5,29 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, workflow.basedir)
+# Not `workflow.basedir`, which is another folder where this workflow is a module of another.
+ROOT = Path(str(workflow.current_basedir)).parents[1]
+sys.path.insert(0, str(ROOT))
 
+from lgem.access import check_access
 from lgem.config import CONTROLS, ConfigError, load
 from lgem.layout import Layout
 from lgem.provenance import core_digest
 from lgem.urls import masked
 
-ROOT = Path(workflow.basedir)
+# Where a path of a rule lies: as a module, the workflow may have a prefix. To be used later, too.
+placed = workflow.modifier.modify_path
 # Names of datasets and models, as they may stand in paths.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 try:
     CONFIG = load(config)
     LAYOUT = Layout(CONFIG)
+    check_access(
+        LAYOUT.own_files(),
+        [".", ".snakemake", *(placed(part) for part in ("results", "resources", "logs"))]
+        + [placed(f"results/{dataset}") for dataset in CONFIG.dataset],
+    )
     LAYOUT.check_files()
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -66,6 +75,13 @@ systems_origin = origin(
 network_origin = origin("pseudobulk", "splits", "network", models=LAYOUT.models[:1])
 
 
+def given(path):
+    """Return a path that a module's prefix leaves alone, unless the workflow makes the file."""
+    parts = Path(path).parts
+    made = parts[0] in ("resources", "results") and parts[1] in CONFIG.datasets
+    return path if made else local(path)
+
+
 def screen_of(wildcards):
     """Return the dataset's entry of the config, as plain values.
 
@@ -97,31 +113,32 @@ def shard_file(wildcards):
 
 def shard_files(wildcards):
     """Return the files of all shards of a dataset."""
-    return LAYOUT.shards(wildcards.dataset)
+    return [given(path) for path in LAYOUT.shards(wildcards.dataset)]
 
 
 def cell_tables(key):
     """Return an input function for the tables that describe cells, one for each shard."""
 
     def files(wildcards):
-        return LAYOUT.cell_tables(wildcards.dataset, key)
+        return [given(path) for path in LAYOUT.cell_tables(wildcards.dataset, key)]
 
     return files
 
 
 def guide_targets(wildcards):
     """Return the table of what guides aim at, if a dataset has one."""
-    return LAYOUT.guide_targets(wildcards.dataset)
+    return [given(path) for path in LAYOUT.guide_targets(wildcards.dataset)]
 
 
 def original_file(wildcards):
     """Return the file of one shard of a dataset, in the format that it came in."""
-    return LAYOUT.originals(wildcards.dataset)[int(wildcards.shard)]
+    return given(LAYOUT.originals(wildcards.dataset)[int(wildcards.shard)])
 
 
 def table_files(wildcards):
     """Return the tables that a dataset of profiles is read from, by what they hold."""
-    return LAYOUT.tables(wildcards.dataset)
+    tables = LAYOUT.tables(wildcards.dataset)
+    return {what: given(path) for what, path in tables.items()}
 
 
 def checked_profiles(wildcards):
@@ -145,7 +162,7 @@ def per_shard(name):
 
 def reference_network(wildcards):
     """Return the table of known edges of a dataset."""
-    return LAYOUT.reference_network(wildcards.dataset)
+    return given(LAYOUT.reference_network(wildcards.dataset))
 
 
 def model_settings(wildcards):
@@ -158,7 +175,8 @@ def embedding_file(what, first=False):
 
     def file(wildcards):
         name = LAYOUT.models[0] if first else wildcards.model
-        return LAYOUT.embedding_files(name).get(what, [])
+        files = LAYOUT.embedding_files(name)
+        return given(files[what]) if what in files else []
 
     return file
 
@@ -215,7 +233,8 @@ def network_settings(*keys):
 
 def network_file(key):
     """Return the table that a key of the network's section names, if it does."""
-    return LAYOUT.network_files.get(key, [])
+    files = LAYOUT.network_files
+    return given(files[key]) if key in files else []
 
 
 def new_cells(wildcards):
@@ -257,7 +276,7 @@ def report_inputs(wildcards):
 def headlines(dataset):
     """Return the results of a dataset, a sentence each, as far as they are known."""
     files = [
-        Path(f"results/{dataset}/{name}")
+        Path(placed(f"results/{dataset}/{name}"))
         for name in LAYOUT.results(dataset)
         if name.endswith("headline.txt")
     ]
@@ -269,7 +288,7 @@ def tell_results():
     for dataset in CONFIG.dataset:
         for line in headlines(dataset):
             print(f"{dataset}: {line}", file=sys.stderr)
-        page = Path(f"results/{dataset}/report.html")
+        page = Path(placed(f"results/{dataset}/report.html"))
         if page.exists():
             print(f"{dataset}: report in {page}", file=sys.stderr)
 

@@ -25,12 +25,9 @@ rule exchange_pair:
         "../../scripts/exchange.py"
 
 
-localrules:
-    exchange,
-
-
 rule exchange:
     """The pairs of every model of every dataset that has perturbations."""
+    localrule: True
     input:
         [
             f"results/{dataset}/exchange/{model}_{part}.h5ad"

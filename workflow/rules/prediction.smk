@@ -6,7 +6,7 @@ rule splits:
     input:
         effects="results/{dataset}/effects.h5ad",
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
-        file=CONFIG.splits.file or [],
+        file=given(CONFIG.splits.file) if CONFIG.splits.file else [],
     output:
         "results/{dataset}/splits.tsv",
     log:

@@ -3,6 +3,7 @@
 
 rule report:
     """Collect figures and tables of a dataset into one self-contained page."""
+    localrule: True
     input:
         results=report_inputs,
         config="results/{dataset}/config.yaml",
@@ -15,7 +16,7 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        snakefile=workflow.main_snakefile,
+        snakefile=str(ROOT / "Snakefile"),
         core=digest("report.py"),
     message:
         "{wildcards.dataset}: report"

@@ -3,6 +3,7 @@
 
 rule merged_config:
     """Write the config that repeats the run, with every default."""
+    localrule: True
     output:
         "results/{dataset}/config.yaml",
     log:
