@@ -1,8 +1,10 @@
 """Result files: whole or absent, the same bytes for the same content, nothing lost on the way."""
 
+import errno
 import json
 import stat
 import time
+from contextlib import ExitStack
 
 import anndata
 import numpy as np
@@ -50,7 +52,7 @@ def write_half(path, error):
 
 
 def inside(folder):
-    return [entry.name for entry in folder.iterdir()]
+    return sorted(entry.name for entry in folder.iterdir())
 
 
 # Atomic
@@ -78,6 +80,57 @@ def test_the_final_name_appears_when_all_is_written(tmp_path):
 def test_an_exception_where_nothing_was_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_half(tmp_path / "a.tsv", KeyboardInterrupt())
+    assert inside(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.b.tsv", "table.tsv.gz", "plain", "a[1].tsv"])
+def test_what_a_dead_writer_left_goes_with_the_next_and_the_result_stays(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("old")
+    with atomic(path) as left:  # as if killed before the end: its file is put back
+        left.write_text("half")
+    left.write_text("half")
+    path.write_text("old")
+    with atomic(path) as temporary:
+        assert inside(tmp_path) == sorted([temporary.name, name])
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert inside(tmp_path) == [name]
+    assert path.read_text() == "new"
+
+
+def test_writers_of_other_results_in_the_folder_are_left_alone(tmp_path):
+    others = ["a.json", "a-b.tsv", "a-0123abcd.tsv", "a.b.tsv", "b.tsv", "aa.tsv", "a.tsv.gz", "a"]
+    with ExitStack() as stack:
+        for name in others:
+            stack.enter_context(atomic(tmp_path / name)).write_text(name)
+        write_text("mine", tmp_path / "a.tsv")
+    assert inside(tmp_path) == sorted([*others, "a.tsv"])
+    assert [(tmp_path / name).read_text() for name in others] == others
+
+
+def test_a_writer_taken_for_dead_replaces_nothing_any_more(tmp_path):
+    path = tmp_path / "a.tsv"
+
+    def late():
+        with atomic(path) as temporary:
+            temporary.write_text("late")
+            write_text("new", path)
+
+    with pytest.raises(FileNotFoundError):
+        late()
+    assert path.read_text() == "new"
+    assert inside(tmp_path) == ["a.tsv"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_result(tmp_path):
+    full = OSError(errno.ENOSPC, "write failed: 0x5593b2f76bd0")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.tsv'") as told:
+        write_half(tmp_path / "a.tsv", full)
+    assert told.value.errno == errno.ENOSPC
+    other = OSError(errno.ENOSPC, "no room", "/tmp/elsewhere")
+    with pytest.raises(OSError, match="/tmp/elsewhere"):
+        write_half(tmp_path / "a.tsv", other)
     assert inside(tmp_path) == []
 
 
