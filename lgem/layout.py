@@ -164,6 +164,14 @@ class Layout(Inputs):
             *(f"network/{file}" for file in network),
         ]
 
+    @property
+    def folders(self) -> list[str]:
+        """Folders that a run writes in."""
+        results = [f"results/{name}" for name in self.config.dataset]
+        parts = ("work", "models", "predictions", "network", "figures", "mixed_forms")
+        within = [f"{folder}/{part}" for folder in results for part in parts]
+        return ["results", "resources", "logs", *results, *within]
+
 
 def _described(
     kind: str,

@@ -78,10 +78,12 @@ def snakemake(
     cores: int = 2,
     repository: Path = ROOT,
     before: Sequence[str] = (),
+    patience: float = 600,
 ) -> Run:
     """Run the workflow in a folder that holds nothing but its own config.
 
-    What stands `before` the command starts it: a program that takes rights away, say.
+    What stands `before` the command starts it: a program that takes rights away, say. `patience`
+    is the time in seconds after which a run is given up.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [
@@ -97,7 +99,7 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        timeout=600,
+        timeout=patience,
     )
     return Run(folder, done.returncode, done.stdout)
 

@@ -75,7 +75,7 @@ def test_every_script_of_a_run_is_killed_twice_and_no_result_differs(
     monkeypatch.delenv("LGEM_KILL_ALL")
     succeed(folder, "--unlock")
 
-    run = succeed(folder, "--retries", "2")
+    run = succeed(folder, "--retries", "2", patience=1500)
     assert run.jobs["effects"] == 1  # not taken for whole
     assert "simulate" not in run.jobs
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")} - NOT_KILLED - ELSEWHERE

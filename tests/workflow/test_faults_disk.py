@@ -28,8 +28,8 @@ MESSAGE = "found No space left on device; expected room for it"
 
 
 def big_figure():
-    figure = plt.figure(figsize=(6, 6))
-    figure.add_subplot().imshow(RANDOM.random((1500, 1500)))
+    figure = plt.figure(figsize=(3, 3))
+    figure.add_subplot().imshow(RANDOM.random((600, 600)))
     return figure
 
 

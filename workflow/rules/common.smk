@@ -25,8 +25,7 @@ try:
     LAYOUT = Layout(CONFIG)
     check_access(
         LAYOUT.own_files(),
-        [".", ".snakemake", *(placed(part) for part in ("results", "resources", "logs"))]
-        + [placed(f"results/{dataset}") for dataset in CONFIG.dataset],
+        [".", ".snakemake", *map(placed, LAYOUT.folders)],
     )
     LAYOUT.check_files()
 except ConfigError as error:
