@@ -2,88 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import re
-import sys
-from functools import cache
-from pathlib import Path
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-PACKAGE_OF = {"sklearn": "scikit-learn", "yaml": "pyyaml", "torch": "pytorch"}
-# The one solver that needs PyTorch has an environment of its own; the lock file does without.
-GRADIENT, PYTORCH = "gradient", "pytorch"
-# A rule whose environment depends on the model's solver.
-CHOSEN = {"model_environment": ("screen", GRADIENT)}
-OWN = ("lgem", "scripts", "benchmarks")
+from tests.environments.declared import (
+    ENVIRONMENTS,
+    GRADIENT,
+    PYTORCH,
+    ROOT,
+    imported,
+    locked,
+    pinned,
+    rules,
+)
 
-
-def locked() -> dict[str, str]:
-    pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M)
-    return dict(pins)
-
-
-def pinned(environment: Path) -> dict[str, str]:
-    entries = yaml.safe_load(environment.read_text())["dependencies"]
-    return dict(entry.split("=", 1) for entry in entries)
-
-
-def rules() -> list[tuple[str, str]]:
-    """Script and environment of every rule; rules that only ask for files have neither."""
-    text = "".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
-    pairs = []
-    for rule in re.split(r"^rule ", text, flags=re.M)[1:]:
-        script = re.search(r'scripts/(\w+\.py)"', rule)
-        environment = re.search(r"    conda:\n        (\S+)\n", rule)
-        if script is None:
-            assert environment is None, rule
-            assert not re.search(r"^    (output|run|shell|script):", rule, re.M), rule
-            continue
-        assert environment, rule
-        named = re.fullmatch(r'"\.\./\.\./envs/(\w+)\.yaml"', environment[1])
-        assert named or environment[1] in CHOSEN, rule
-        chosen = (named[1],) if named else CHOSEN[environment[1]]
-        pairs += [(script[1], name) for name in chosen]
-    return pairs
-
-
-@cache
-def names_imported(file: Path) -> list[str]:
-    """Names that a file imports, but for those of type checkers alone."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for inner in ast.walk(node):
-                inner.names = []  # type: ignore[attr-defined]
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.names:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
-            names.append(ast.literal_eval(node.args[0]))
-    return names
-
-
-def imported(file: Path, seen: set[Path]) -> set[str]:
-    """Third-party packages that a file and the project's modules behind it import."""
-    if file in seen or not file.is_file():
-        return set()
-    seen.add(file)
-    found = set()
-    for name in names_imported(file):
-        top = name.partition(".")[0]
-        if top in OWN:
-            parts = name.split(".")
-            for length in range(1, len(parts) + 1):
-                stem = ROOT.joinpath(*parts[:length])
-                found |= imported(stem.with_suffix(".py"), seen)
-                found |= imported(stem / "__init__.py", seen)
-        elif top not in sys.stdlib_module_names:
-            found.add(PACKAGE_OF.get(top, top))
-    return found
+# What is started as a program of its own (which reads the Snakefile too), or shared with screen.
+NOT_IMPORTED = {
+    "download": {"pip"},
+    GRADIENT: {"pyarrow", "pyyaml"},
+    "report": {"pydantic", "pygments", "snakemake"},
+}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -104,6 +43,14 @@ def test_environment_holds_what_the_script_imports(script, environment):
     if environment != GRADIENT:
         needed -= {PYTORCH}
     assert needed <= set(pinned(ROOT / "envs" / f"{environment}.yaml"))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_environment_holds_nothing_that_its_scripts_do_not_import(environment):
+    name, needed = environment.stem, set()
+    for script in (script for script, used in rules() if used == name):
+        needed |= imported(ROOT / "scripts" / script, set())
+    assert pinned(environment).keys() - needed - {"python"} == NOT_IMPORTED.get(name, set())
 
 
 def test_fits_have_an_environment_that_adds_pytorch_and_nothing_else():

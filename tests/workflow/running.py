@@ -79,21 +79,25 @@ def snakemake(
     repository: Path = ROOT,
     before: Sequence[str] = (),
     patience: float = 600,
+    python: str | Path = sys.executable,
+    variables: Mapping[str, str] | None = None,
 ) -> Run:
     """Run the workflow in a folder that holds nothing but its own config.
 
     What stands `before` the command starts it: a program that takes rights away, say. `patience`
-    is the time in seconds after which a run is given up.
+    is the time in seconds after which a run is given up. Another Python has a Snakemake of its
+    own; variables replace those of this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         *before,
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
+        *(str(python), "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
         *("--cores", str(cores), *arguments),
     ]
     done = subprocess.run(
         command,
         cwd=folder,
+        env=variables,
         text=True,
         encoding="utf-8",
         stdout=subprocess.PIPE,

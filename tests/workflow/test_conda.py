@@ -1,0 +1,213 @@
+"""Rules run in their conda environments, made from a channel that is built out of wheels here.
+
+Of the installation of Snakemake that starts them, jobs see all packages: it holds Snakemake and
+what the Snakefile imports, and nothing that a script could borrow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.conftest import lacking
+from tests.environments.channel import PYTHON, build, download
+from tests.environments.conda import conda, install_stand_in
+from tests.environments.declared import (
+    ENVIRONMENTS,
+    GRADIENT,
+    ROOT,
+    import_statements,
+    locked,
+    pinned,
+)
+from tests.workflow.running import Run, copy_repository, differing, files, snakemake, succeed
+
+pytestmark = pytest.mark.workflow
+
+# PyTorch, with all that it brings, would take longer than all others together.
+MADE = {path.stem: path for path in ENVIRONMENTS if path.stem != GRADIENT}
+# Packages of Python datasets are no part of a simulated screen.
+UNUSED = "download"
+SNAKEFILE_IMPORTS = ("snakemake", "pydantic")
+NUMERIC = ("anndata", "h5py", "matplotlib", "numpy", "pandas", "pyarrow", "scanpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Conda:
+    """An installation of conda, Snakemake's own environment, and what it makes of ours."""
+
+    folder: Path
+    commands: Path
+
+    @property
+    def prefix(self) -> Path:
+        """Where Snakemake makes environments."""
+        return self.folder / "environments"
+
+    @property
+    def options(self) -> list[str]:
+        return ["--sdm", "conda", "--conda-prefix", str(self.prefix)]
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "snakemake/bin/python"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """This process's, but for what would lead to other Pythons than conda's."""
+        unwanted = ("PYTHON", "CONDA", "VIRTUAL_ENV")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+        return {**kept, "PATH": f"{self.commands}:{self.python.parent}:/usr/bin:/bin"}
+
+    def environment(self, name: str) -> Path:
+        """The folder of an environment, as Snakemake made it."""
+        content = MADE[name].read_text("utf-8")
+        found = [file for file in self.prefix.glob("*.yaml") if file.read_text("utf-8") == content]
+        assert len(found) == 1, name
+        return found[0].with_suffix("")
+
+
+def python_of(environment: Path, code: str) -> str:
+    """Run code in an environment's Python, with the project and nothing else in its path."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
+    done = subprocess.run(
+        [environment / "bin/python", "-I", "-c", program],
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def packages(environment: Path) -> set[str]:
+    """The names of all packages that were linked into an environment."""
+    records = (environment / "conda-meta").glob("*.json")
+    return {json.loads(record.read_text("utf-8"))["name"] for record in records}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conda]:
+    """A conda with channels of all that the environments pin, and Snakemake in one of its own."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" != pinned(MADE["screen"])["python"]:
+        lacking(f"the environments pin another Python than {PYTHON}")
+    folder = tmp_path_factory.mktemp("conda")
+    pins = {name: at for path in MADE.values() for name, at in pinned(path).items()}
+    del pins["python"]
+    problem = download(pins, locked(), folder / "wheels")
+    if problem:
+        lacking(f"pip cannot download what the environments pin: {problem}")
+    commands = install_stand_in(folder / "home", folder / "channels")
+    for channel in build(folder / "wheels", folder / "channels"):
+        conda(commands, "index", channel)
+    own = folder / "snakemake.yaml"
+    needed = [f"python={PYTHON}", *(f"{name}={pins[name]}" for name in SNAKEFILE_IMPORTS)]
+    own.write_text(
+        yaml.safe_dump({"channels": ["conda-forge", "bioconda"], "dependencies": needed})
+    )
+    conda(commands, "env", "create", "--file", own, "--prefix", folder / "snakemake")
+    yield Conda(folder, commands)
+    shutil.rmtree(folder)  # a gigabyte
+
+
+@pytest.fixture(scope="module")
+def conda_run(installation: Conda, whole_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The screen of `whole_run` through the whole chain, every rule in its environment."""
+    folder = tmp_path_factory.mktemp("conda_run")
+    shutil.copy(whole_run.folder / "config.yaml", folder)
+    return succeed(
+        folder,
+        *installation.options,
+        python=installation.python,
+        variables=installation.variables,
+    )
+
+
+def test_snakemake_runs_where_no_script_could(installation):
+    assert packages(installation.folder / "snakemake") >= {"python", *SNAKEFILE_IMPORTS}
+    code = "from importlib.util import find_spec\nprint([n for n in {} if find_spec(n)])"
+    assert python_of(installation.folder / "snakemake", code.format(NUMERIC)) == "[]\n"
+
+
+def test_every_rule_ran_in_an_environment_that_its_file_describes(installation, conda_run):
+    activated = {
+        (conda_run.folder / line.split(": ", 1)[1]).resolve()
+        for line in conda_run.output.splitlines()
+        if line.startswith("Activating conda environment: ")
+    }
+    assert activated == {installation.environment(name) for name in MADE.keys() - {UNUSED}}
+
+
+def test_results_do_not_depend_on_conda(conda_run, whole_run):
+    plain, ours = (run.folder / "results" for run in (whole_run, conda_run))
+    assert conda_run.jobs == whole_run.jobs
+    suffixes = (".tsv", ".txt", ".npz", ".yaml")
+    assert len(files(ours, suffixes)) > 50
+    assert differing(files(plain, suffixes), files(ours, suffixes)) == []
+    # Tables of Parquet carry the versions of what is installed, scikit-learn's or not.
+    tables = sorted(path.relative_to(ours) for path in ours.rglob("*.parquet"))
+    assert len(tables) >= 2
+    for table in tables:
+        first, second = (pq.read_table(place / table) for place in (plain, ours))
+        assert first.schema.equals(second.schema)
+        pd.testing.assert_frame_equal(first.to_pandas(), second.to_pandas(), check_exact=True)
+    assert (ours / "tiny/report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_environment_has_all_that_its_scripts_import_and_nothing_of_others(
+    installation, conda_run, name
+):
+    if name == UNUSED:
+        environment = installation.folder / UNUSED
+        made = ("--file", MADE[name], "--prefix", environment)
+        conda(installation.commands, "env", "create", *made)
+    else:
+        environment = installation.environment(name)
+    statements = import_statements(name)
+    assert statements
+    told = python_of(environment, "\n".join([*statements, "import sys", "print(sys.prefix)"]))
+    assert Path(told.strip()).resolve() == environment.resolve()
+
+    own = packages(environment)
+    assert own >= pinned(MADE[name]).keys()
+    others = {package for path in MADE.values() for package in pinned(path)} - own
+    assert others
+    code = "from importlib.metadata import distributions\nprint(*(d.name for d in distributions()))"
+    assert not others & set(python_of(environment, code).split())
+
+
+def test_environments_differ_by_what_few_rules_need(installation, conda_run):
+    found = {name: packages(installation.environment(name)) for name in MADE.keys() - {UNUSED}}
+    for package, only in (("scanpy", "cells"), ("skglm", "network"), ("snakemake", "report")):
+        assert [name for name, held in found.items() if package in held] == [only]
+
+
+def test_rule_fails_where_its_environment_lacks_what_it_imports(installation, conda_run, tmp_path):
+    repository = copy_repository(tmp_path / "repository")
+    file = repository / "envs/figures.yaml"
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "matplotlib" not in line), "utf-8")
+    shutil.copytree(conda_run.folder, tmp_path / "run", symlinks=True)
+    run = snakemake(
+        tmp_path / "run",
+        *installation.options,
+        "results/tiny/figures/on_target.png",
+        repository=repository,
+        python=installation.python,
+        variables=installation.variables,
+    )
+    assert run.status == 1
+    assert "No module named 'matplotlib'" in run.output
