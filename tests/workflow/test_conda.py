@@ -211,3 +211,17 @@ def test_rule_fails_where_its_environment_lacks_what_it_imports(installation, co
     )
     assert run.status == 1
     assert "No module named 'matplotlib'" in run.output
+
+
+def test_recipe_of_an_image_describes_every_environment(installation, whole_run, tmp_path):
+    shutil.copy(whole_run.folder / "config.yaml", tmp_path)
+    run = succeed(
+        tmp_path,
+        "--containerize",
+        python=installation.python,
+        variables=installation.variables,
+    )
+    for path in MADE.values():
+        lines = path.read_text("utf-8").splitlines()
+        assert "".join(f"#   {line}\n" for line in lines) in run.output
+    assert run.output.count("conda env create --prefix") == len(MADE)
