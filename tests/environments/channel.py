@@ -24,10 +24,10 @@ from pathlib import Path
 import zstandard
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from rattler import Platform
+from rattler import Subdir
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-SUBDIR = str(Platform.current())
+SUBDIR = str(Subdir.current())
 SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
 # Any moment does, but for all files the same.
 MOMENT = 1_700_000_000

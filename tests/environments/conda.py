@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from rattler import Platform, install, solve
+from rattler import Subdir, install, solve
 from rattler.index import index_fs
 
 VERSION = "24.7.1"
@@ -53,7 +53,7 @@ async def create(home: Path, channels: Path, file: Path, prefix: Path) -> None:
     solved = await solve(
         [(channels / name).as_uri() for name in named],
         wanted["dependencies"],
-        platforms=[Platform.current(), "noarch"],
+        platforms=[Subdir.current(), "noarch"],
     )
     await install(solved, prefix, cache_dir=home / "packages", show_progress=False)
 
@@ -64,9 +64,12 @@ def main(home: Path, channels: Path, arguments: Sequence[str]) -> None:
         case ["--version"]:
             print("conda", VERSION)
         case ["info", "--json"]:
-            print(json.dumps({"conda_prefix": str(home), "platform": str(Platform.current())}))
+            print(json.dumps({"conda_prefix": str(home), "platform": str(Subdir.current())}))
         case ["config", "--get", "channel_priority", "--json"]:
             print(json.dumps({"get": {"channel_priority": "strict"}}))
+        case ["clean", "-y", "--tarballs"]:
+            for archive in (home / "packages").glob("*.conda"):
+                archive.unlink()
         case ["index", channel]:
             asyncio.run(index_fs(Path(channel)))
         case ["env", "create", *options]:
