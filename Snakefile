@@ -23,17 +23,17 @@ wildcard_constraints:
 rule all:
     """Everything of every dataset that the config names."""
     default_target: True
-    localrule: True
     input:
         expand("results/{dataset}/config.yaml", dataset=CONFIG.dataset),
         expand("results/{dataset}/report.html", dataset=CONFIG.dataset),
+    localrule: True
 
 
 rule figures:
-    """Every figure of every dataset, as PDF and PNG, with the table behind it."""
-    localrule: True
     input:
         [figure for dataset in CONFIG.dataset for figure in figure_files(dataset)],
+    """Every figure of every dataset, as PDF and PNG, with the table behind it."""
+    localrule: True
 
 
 include: "workflow/rules/data.smk"

@@ -7,7 +7,6 @@ renamed. The same content gives the same bytes.
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import re
@@ -15,13 +14,10 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 # What storage says when it cannot take a file: no room, no right to write, no answer.
 STORAGE = {
@@ -149,49 +145,3 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the named arrays of an ``.npz`` file."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-class Forgiving(io.FileIO):
-    """A file for a writer that does not survive a full disk: the first refusal is kept for later.
-
-    HDF5 tries again and again to write what a full disk has refused, complains of every attempt
-    and crashes at the end of the process. So it is let believe that all is well.
-    """
-
-    refusal: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        """Write the whole content, or nothing more once a write has failed."""
-        rest = memoryview(content).cast("B")
-        size = len(rest)
-        try:
-            while self.refusal is None and len(rest):
-                rest = rest[super().write(rest) :]
-        except OSError as error:
-            self.refusal = error
-        return size
-
-    def truncate(self, size: int | None = None) -> int:
-        """Set the length of the file, if it can be."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.refusal = self.refusal or error
-            return size or 0
-
-
-def write_h5ad(
-    data: AnnData, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None
-) -> None:
-    """Write an AnnData, with its provenance under ``uns["provenance"]``."""
-    import h5py
-    from anndata.io import write_elem
-
-    if provenance is not None:
-        data.uns["provenance"] = json.dumps(provenance, sort_keys=True)
-    data.strings_to_categoricals()
-    with atomic(path) as temporary, Forgiving(temporary, "r+") as handle:
-        with h5py.File(handle, "w") as file:
-            write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
-        if handle.refusal is not None:
-            raise handle.refusal

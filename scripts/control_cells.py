@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import anndata
 import scanpy as sc
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.entry import other_names, panel_genes, panel_of
 from lgem.screen.panel import in_fixed_order

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.files import read_table, write_h5ad, write_json, write_table
+from lgem.files import read_table, write_json, write_table
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.differential import (
     differential_expression,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.prediction.exchange import to_exchange
 from lgem.provenance import provenance
 from lgem.screen.labels import CONTROL

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.screen.formats import read_cells
 from scripts.job import job
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.screen.entry import cells_on_panel
 from scripts.job import job
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.entry import panel_profiles, read_dataset_profiles
 from scripts.job import job

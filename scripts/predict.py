@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.files import read_arrays, read_json, read_table, write_h5ad
+from lgem.files import read_arrays, read_json, read_table
+from lgem.h5ad import write_h5ad
 from lgem.prediction.folds import Experiment, fold_name, folds, predictions_data
 from lgem.prediction.model import restore_predictor
 from lgem.provenance import provenance

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import write_frame, write_h5ad
+from lgem.files import write_frame
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.entry import cell_rules, group_profiles, read_dataset_profiles
 from lgem.screen.io import pseudobulk_data

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lgem.files import read_arrays, write_h5ad
+from lgem.files import read_arrays
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.io import pseudobulk_data
 from lgem.screen.pseudobulk import Sums

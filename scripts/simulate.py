@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lgem.files import write_h5ad, write_table
+from lgem.files import write_table
+from lgem.h5ad import write_h5ad
 from lgem.screen.simulate import simulate_screen
 from scripts.job import job
 

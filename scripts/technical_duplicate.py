@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
 from lgem.screen.duplicate import duplicate_by_context, technical_duplicate
 from lgem.screen.io import ESTIMATED

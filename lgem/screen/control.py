@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from lgem.h5ad import GZIP, new_h5
+
 # Stored values of a piece of the file: half a MiB.
 CHUNK = 2**17
+
+
+@contextmanager
+def control_cells(path: Path, genes: pd.Index) -> Iterator[ControlCells]:
+    """Open a new h5ad that control cells are appended to."""
+    with new_h5(path) as file:
+        yield ControlCells(file, genes)
 
 
 class ControlCells:
@@ -20,24 +31,23 @@ class ControlCells:
 
     Parameters
     ----------
-    path
-        The file to write.
+    file
+        The empty file.
     genes
         Names of the genes.
     """
 
-    def __init__(self, path: Path, genes: pd.Index) -> None:
-        self._path, self._genes = path, genes
+    def __init__(self, file: h5py.File, genes: pd.Index) -> None:
+        self._file, self._genes = file, genes
         self._sizes: list[np.ndarray] = []
         self._ends = [np.zeros(1, dtype=np.int64)]
         empty = sparse.csr_matrix((0, len(genes)), dtype=np.int32)
-        anndata.AnnData(X=empty, var=pd.DataFrame(index=genes)).write_h5ad(path)
-        self._file = h5py.File(path, "a")
-        matrix = self._file["X"]
-        options: dict[str, Any] = {"maxshape": (None,), "chunks": (CHUNK,), "compression": "gzip"}
+        cells = anndata.AnnData(X=empty, var=pd.DataFrame(index=genes))
+        anndata.io.write_elem(file, "/", cells)
+        options: dict[str, Any] = {"maxshape": (None,), "chunks": (CHUNK,), **GZIP}
         for name in ("data", "indices"):
-            del matrix[name]
-            matrix.create_dataset(name, shape=(0,), dtype=np.int32, **options)
+            del file["X"][name]
+            file["X"].create_dataset(name, shape=(0,), dtype=np.int32, **options)
 
     def append(self, block: sparse.csr_matrix, size_factor: np.ndarray) -> None:
         """Add cells, with their total counts."""
@@ -56,12 +66,8 @@ class ControlCells:
         """Write what is known of the cells, in the order in which they came."""
         sizes = np.concatenate([np.zeros(0), *self._sizes])
         pointers = np.concatenate(self._ends)
-        with self._file as file:
-            del file["X/indptr"], file["obs"]
-            file["X"].create_dataset("indptr", data=pointers, compression="gzip")
-            file["X"].attrs["shape"] = np.array([len(pointers) - 1, len(self._genes)])
-            anndata.io.write_elem(file, "obs", obs.assign(size_factor=sizes))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        del self._file["X/indptr"], self._file["obs"]
+        matrix = self._file["X"]
+        matrix.create_dataset("indptr", data=pointers, **GZIP)
+        matrix.attrs["shape"] = np.array([len(pointers) - 1, len(self._genes)])
+        anndata.io.write_elem(self._file, "obs", obs.assign(size_factor=sizes))

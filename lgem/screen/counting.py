@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from lgem.errors import InputError
 from lgem.progress import progress
 from lgem.screen.annotation import Guides, Shard, annotated
 from lgem.screen.cells import CellRules, describe_cells
-from lgem.screen.control import ControlCells
+from lgem.screen.control import control_cells
 from lgem.screen.entry import Entry, counted_genes
 from lgem.screen.labels import CONTROL, SEPARATOR
 from lgem.screen.matrices import CountMatrix, count_matrix, read_ahead
@@ -94,7 +93,7 @@ def count_shard(
         matrix = count_matrix(store, screen["layer"])
         blocks = read_ahead(matrix.blocks(scratch=str(control.parent)))
         with (
-            closing(ControlCells(control, pd.Index(genes["gene"].to_numpy()))) as kept,
+            control_cells(control, pd.Index(genes["gene"].to_numpy())) as kept,
             progress(f"counting {path}", len(cells), "cells") as advance,
         ):
             for start, raw in blocks:

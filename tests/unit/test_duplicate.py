@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.screen.duplicate import (
     duplicate_by_context,
     effects_of_half,

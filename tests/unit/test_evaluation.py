@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.prediction.evaluation import (
     NOT_HELD_OUT,
     mean_responses,

@@ -21,11 +21,11 @@ from lgem.files import (
     read_json,
     read_table,
     write_arrays,
-    write_h5ad,
     write_json,
     write_table,
     write_text,
 )
+from lgem.h5ad import write_h5ad
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

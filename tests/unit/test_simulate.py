@@ -10,7 +10,7 @@ from scipy import sparse
 
 from lgem.config_dataset import Simulation
 from lgem.errors import InputError
-from lgem.files import write_h5ad
+from lgem.h5ad import write_h5ad
 from lgem.screen.simulate import CONTROL, _draw_batches, draw_library, simulate_screen
 from lgem.screen.truth import log_normalise
 

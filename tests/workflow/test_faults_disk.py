@@ -13,6 +13,7 @@ import pytest
 
 from lgem import files as writers
 from lgem.figures.style import save
+from lgem.h5ad import write_h5ad
 from lgem.network.edges import write_edges, write_graphml
 from lgem.screen.differential import write_differential
 from tests.workflow.faults import enlarge, hidden, small_disk
@@ -39,7 +40,7 @@ WRITERS = {
     "a.json": lambda path: writers.write_json({"text": TEXT}, path),
     "a.txt": lambda path: writers.write_text(TEXT, path),
     "a.npz": lambda path: writers.write_arrays(path, noise=NOISE),
-    "a.h5ad": lambda path: writers.write_h5ad(anndata.AnnData(NOISE.copy()), path, {"seed": 1}),
+    "a.h5ad": lambda path: write_h5ad(anndata.AnnData(NOISE.copy()), path, {"seed": 1}),
     "a.parquet": lambda path: writers.write_frame(FRAME, path),
     "edges.parquet": lambda path: write_edges(FRAME, path, {}),
     "differential.parquet": lambda path: write_differential([FRAME] * 3, path, {}),

@@ -26,8 +26,6 @@ rule exchange_pair:
 
 
 rule exchange:
-    """The pairs of every model of every dataset that has perturbations."""
-    localrule: True
     input:
         [
             f"results/{dataset}/exchange/{model}_{part}.h5ad"
@@ -36,3 +34,5 @@ rule exchange:
             for model in LAYOUT.models
             for part in ("predicted", "observed")
         ],
+    """The pairs of every model of every dataset that has perturbations."""
+    localrule: True

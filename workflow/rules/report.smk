@@ -2,8 +2,6 @@
 
 
 rule report:
-    """Collect figures and tables of a dataset into one self-contained page."""
-    localrule: True
     input:
         results=report_inputs,
         config="results/{dataset}/config.yaml",
@@ -13,6 +11,8 @@ rule report:
         "logs/{dataset}/report.log",
     benchmark:
         "logs/{dataset}/report.benchmark.tsv"
+    """Collect figures and tables of a dataset into one self-contained page."""
+    localrule: True
     conda:
         "../../envs/report.yaml"
     params:

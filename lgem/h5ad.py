@@ -1,0 +1,70 @@
+"""Writing of AnnData files: whole or not there, with their provenance."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+from anndata import AnnData
+from anndata.io import write_elem
+
+from lgem.files import atomic
+
+GZIP = {"compression": "gzip"}
+
+
+def write_h5ad(
+    data: AnnData, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write an AnnData, with its provenance under ``uns["provenance"]``."""
+    if provenance is not None:
+        data.uns["provenance"] = json.dumps(provenance, sort_keys=True)
+    data.strings_to_categoricals()
+    with atomic(path) as temporary, new_h5(temporary) as file:
+        write_elem(file, "/", data, dataset_kwargs=GZIP)
+
+
+@contextmanager
+def new_h5(path: Path) -> Iterator[h5py.File]:
+    """Open a new HDF5 file to write in; an OSError tells at the end that the disk is full."""
+    path.touch()
+    with Forgiving(path, "r+") as handle:
+        with h5py.File(handle, "w") as file:
+            yield file
+        if handle.refusal is not None:
+            raise handle.refusal
+
+
+class Forgiving(io.FileIO):
+    """A file for a writer that does not survive a full disk: the first refusal is kept for later.
+
+    HDF5 tries again and again to write what a full disk has refused, complains of every attempt
+    and crashes at the end of the process. So it is let believe that all is well.
+    """
+
+    refusal: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write the whole content, or nothing more once a write has failed."""
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while self.refusal is None and len(rest):
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.refusal = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file, if it can be."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.refusal = self.refusal or error
+            return size or 0
