@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from lgem.errors import listing
+from lgem.shards import TABLES
+
 URL = r"^https?://[!-.0-~]+/[!-~]*$"
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-CELLS = (".h5ad",)
+# Single files that a screen may come in; zarr stores and folders do not come by themselves.
+CELLS = (".h5ad", ".h5", *TABLES)
+PROFILES = (".h5ad", *TABLES)
 SECRET = re.compile(r"token|key|secret|sig|passw|credential|auth", re.IGNORECASE)
 
 
@@ -55,10 +59,12 @@ def problems(given: Mapping[str, Any]) -> dict[str, str]:
     path = given.get("path")
     if isinstance(path, str) and (path.startswith("/") or ".." in path.split("/")):
         found["path"] = "a name inside of the download: no / at its start, no .."
-    usable = CELLS if given.get("kind", "cells") == "cells" else TABLES
+    usable = CELLS if given.get("kind", "cells") == "cells" else PROFILES
     if path is None and not file_name(url).endswith(usable):
         found["path"] = (
             "the file inside of the archive, or a name for what is no archive, beside a url that "
-            f"does not end in {' or '.join(usable)}"
+            f"does not end in {listing(usable)}"
         )
+    elif isinstance(path, str) and not path.endswith(usable):
+        found["path"] = f"a single file beside url: a path that ends in {listing(usable)}"
     return found

@@ -251,12 +251,16 @@ def test_names_become_paths_and_hold_no_separator():
         (
             {**CELLS, "path": None, "url": "https://a/datafile/123"},
             ".path: found nothing; expected the file inside of the archive, or a name for what is "
-            "no archive, beside a url that does not end in .h5ad",
+            "no archive, beside a url that does not end in .h5ad, .h5, .csv",
         ),
         (
             {**PROFILES, "path": None, "url": "https://a/b.h5ad.zip"},
             ".path: found nothing; expected the file inside of the archive, or a name for what is "
-            "no archive, beside a url that does not end in .csv or .tsv or",
+            "no archive, beside a url that does not end in .h5ad, .csv, .tsv",
+        ),
+        (
+            {**CELLS, "path": "screen.zarr", "url": "https://a/b.zip"},
+            ".path: found 'screen.zarr'; expected a single file beside url: a path that ends in ",
         ),
         (
             {**CELLS, "path": "../b.h5ad", "url": "https://a/b.h5ad"},
