@@ -24,7 +24,11 @@ FOUNDATIONS = {
         "systems",
         "config",
         "config_dataset",
+        "inputs",
         "layout",
+        "progress",
+        "shards",
+        "urls",
     ),
     "provenance",
 }
