@@ -20,7 +20,7 @@ rule bench_tables:
     conda:
         "../../envs/screen.yaml"
     resources:
-        mem_mb=6000,
+        mem_mb=memory(6000, 0),
     params:
         rounds=7,
         core=digest("bench.py"),
@@ -44,6 +44,8 @@ rule figure_update_speed:
         "logs/figure_update_speed.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin={"dataset": "bench", "config_digest": "none", "seed": 0},
         core=digest("figure_update_speed.py"),

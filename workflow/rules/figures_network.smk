@@ -21,6 +21,8 @@ rule figure_partial_correlations:
         "logs/{dataset}/figure_partial_correlations.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         threshold=CONFIG.network.threshold,
         origin=network_origin,
@@ -50,6 +52,8 @@ rule figure_largest_changes:
         "logs/{dataset}/figure_largest_changes.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin=network_origin,
         core=digest("figure_largest_changes.py"),
@@ -78,6 +82,8 @@ rule figure_network_scores:
         "logs/{dataset}/figure_network_scores.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         interval=CONFIG.evaluation.interval,
         origin=network_origin,
@@ -108,6 +114,8 @@ rule figure_network_graph:
         "logs/{dataset}/figure_network_graph.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin=network_origin,
         core=digest("figure_network_graph.py"),
@@ -136,6 +144,8 @@ rule figure_rewired:
         "logs/{dataset}/figure_rewired.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin=network_origin,
         core=digest("figure_rewired.py"),
@@ -165,6 +175,8 @@ rule figure_network_responses:
         "logs/{dataset}/figure_network_responses.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         interval=CONFIG.evaluation.interval,
         origin=network_origin,

@@ -15,6 +15,8 @@ rule splits:
         "logs/{dataset}/splits.benchmark.tsv"
     conda:
         "../../envs/screen.yaml"
+    resources:
+        mem_mb=memory(1000, 6),
     params:
         splits=CONFIG.splits.model_dump(mode="json"),
         screen=screen_of,

@@ -45,7 +45,6 @@ rule mixed_forms:
 
 
 rule design:
-    """Put the linear systems that all stages have met into one table."""
     input:
         systems_met,
     output:
@@ -60,6 +59,8 @@ rule design:
         "logs/{dataset}/design.log",
     benchmark:
         "logs/{dataset}/design.benchmark.tsv"
+    """Put the linear systems that all stages have met into one table."""
+    localrule: True
     conda:
         "../../envs/screen.yaml"
     params:
@@ -90,6 +91,8 @@ rule figure_linear_systems:
         "logs/{dataset}/figure_linear_systems.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin=systems_origin,
         core=digest("figure_linear_systems.py"),
@@ -120,6 +123,8 @@ rule figure_mixed_forms:
         "logs/{dataset}/figure_mixed_forms.benchmark.tsv"
     conda:
         "../../envs/figures.yaml"
+    resources:
+        mem_mb=memory(1000, 8),
     params:
         origin=origin("pseudobulk", "mixed_forms"),
         core=digest("figure_mixed_forms.py"),
