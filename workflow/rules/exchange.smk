@@ -26,6 +26,7 @@ rule exchange_pair:
 
 
 rule exchange:
+    """The pairs of every model of every dataset that has perturbations."""
     input:
         [
             f"results/{dataset}/exchange/{model}_{part}.h5ad"
@@ -34,5 +35,4 @@ rule exchange:
             for model in LAYOUT.models
             for part in ("predicted", "observed")
         ],
-    """The pairs of every model of every dataset that has perturbations."""
     localrule: True

@@ -2,6 +2,7 @@
 
 
 rule report:
+    """Collect figures and tables of a dataset into one self-contained page."""
     input:
         results=report_inputs,
         config="results/{dataset}/config.yaml",
@@ -11,7 +12,6 @@ rule report:
         "logs/{dataset}/report.log",
     benchmark:
         "logs/{dataset}/report.benchmark.tsv"
-    """Collect figures and tables of a dataset into one self-contained page."""
     localrule: True
     conda:
         "../../envs/report.yaml"

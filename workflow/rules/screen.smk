@@ -2,13 +2,13 @@
 
 
 rule merged_config:
+    """Write the config that repeats the run, with every default."""
     output:
         "results/{dataset}/config.yaml",
     log:
         "logs/{dataset}/merged_config.log",
     benchmark:
         "logs/{dataset}/merged_config.benchmark.tsv"
-    """Write the config that repeats the run, with every default."""
     localrule: True
     conda:
         "../../envs/screen.yaml"

@@ -45,6 +45,7 @@ rule mixed_forms:
 
 
 rule design:
+    """Put the linear systems that all stages have met into one table."""
     input:
         systems_met,
     output:
@@ -59,7 +60,6 @@ rule design:
         "logs/{dataset}/design.log",
     benchmark:
         "logs/{dataset}/design.benchmark.tsv"
-    """Put the linear systems that all stages have met into one table."""
     localrule: True
     conda:
         "../../envs/screen.yaml"
