@@ -15,7 +15,7 @@ from lgem.layout import Layout
 from lgem.provenance import core_digest
 from lgem.urls import masked
 
-# Where a path of a rule lies: as a module, the workflow may have a prefix. To be used later, too.
+# Where a rule's path lies: as a module, the workflow may have a prefix. To be used later, too.
 placed = workflow.modifier.modify_path
 # Names of datasets and models, as they may stand in paths.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
