@@ -28,7 +28,7 @@ PROFILE = "workflow/profiles/slurm"
 LARGE = {**TINY, "genes": 400, "control_cells": 50_000, "truth_draws": 100}
 SCARCE = ("--set-resources", "simulate:mem_mb=400*attempt")
 # There is no accounting database, and jobs are shorter than in life.
-HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "10")
+HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "6")
 RULES = {
     *("simulate", "plan_cells", "count_shard", "pseudobulk", "control_cells", "qc", "effects"),
     *("splits", "fit", "predict", "network_estimate", "network", "network_tables"),
