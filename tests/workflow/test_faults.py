@@ -121,8 +121,8 @@ def test_scripts_of_packages_profiles_new_cells_and_exchange_are_killed_likewise
     for folder in places:
         folder.mkdir()
         make_screens(folder)
-        network = {"panel": 30, "new_cells": "other"}
-        write_config(folder, dataset="mine", datasets={**entries, "bulk": bulk}, network=network)
+        sections = {"network": {"panel": 30, "new_cells": "other"}, "splits": {"folds": 2}}
+        write_config(folder, dataset="mine", datasets={**entries, "bulk": bulk}, **sections)
     whole = succeed(places[0], *targets)
     assert whole.jobs.keys() >= ELSEWHERE - {"exchange"} | {"exchange_pair"}
 
