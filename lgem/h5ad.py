@@ -28,6 +28,8 @@ def write_h5ad(
     data.strings_to_categoricals()
     with atomic(path) as temporary, new_h5(temporary) as file:
         write_elem(file, "/", data, dataset_kwargs=GZIP)
+        if data.raw is None:
+            del file["raw"]  # says no more than its absence, and older readers stumble on it
 
 
 @contextmanager
