@@ -201,7 +201,7 @@ use rule * from screens as screens_*
 
 rule ours:
     default_target: True
-    input: "from_screens/results/tiny/headline.txt"
+    input: "from_screens/results/tiny/qc.json"
     output: "ours.txt"
     shell: "cp {{input}} {{output}}"
 """
@@ -216,16 +216,18 @@ def test_as_a_module_of_another_workflow_the_same_results_lie_under_its_prefix(t
     make_screens(plain / "data")
     make_screens(outer / "data")
     entry = {**ENTRY, "path": "data/mine.h5ad", "reference_network": "data/reference.tsv"}
-    write_config(plain, dataset="tiny", datasets={"tiny": entry}, network={"panel": 20})
+    write_config(
+        plain, dataset="tiny", datasets={"tiny": entry}, network={"panel": 20, "updates": []}
+    )
     config = yaml.safe_load((plain / "config.yaml").read_text("utf-8"))
     (outer / "config.yaml").write_text(yaml.safe_dump({"screens": config}), "utf-8")
     (outer / "Snakefile").write_text(MODULE.format(snakefile=str(ROOT / "Snakefile")), "utf-8")
 
-    parts = ["figures/on_target.png", "network/precision.npz", "headline.txt", "config.yaml"]
+    parts = ["figures/on_target.png", "network/strongest.tsv", "qc.json", "config.yaml"]
     targets = [f"results/tiny/{part}" for part in parts]
     succeed(plain, *targets)
     run = succeed(outer, *(f"from_screens/{target}" for target in targets), repository=outer)
-    assert {"screens_figure_on_target", "screens_network", "screens_fit"} <= run.jobs.keys()
+    assert {"screens_figure_on_target", "screens_network_tables"} <= run.jobs.keys()
     assert differing(results_of(plain), results_of(outer / "from_screens")) == []
     assert not (outer / "results").exists()
     assert succeed(outer, repository=outer).jobs == {"ours": 1}
