@@ -30,10 +30,10 @@ BYTES_REPEAT |= {".pdf", ".png"}
 # Scripts of rules that the run of a simulated screen does not have. Not killed: bench, which makes
 # timings, not results, and its figure.
 ELSEWHERE = {
-    *("download_package", "unpack_package", "profile_pseudobulk", "panel_profiles"),
+    *("download_package", "unpack", "profile_pseudobulk", "panel_profiles"),
     *("network_new_cells", "exchange"),
 }
-NOT_KILLED = {"job", "bench", "figure_update_speed"}
+NOT_KILLED = {"job", "bench", "figure_update_speed", "download", "import_cells"}
 
 
 def results_of(folder):
