@@ -1,8 +1,8 @@
 """Pseudobulk of a large screen, by lgem and by others, each as a process of its own.
 
-``python counting.py CONTENDER FILE`` runs one contender and prints what it took, as JSON: the
-seconds after its imports, and the peak memory of the process in MiB. It imports nothing of the
-project but for lgem itself, since the others live in environments of their own.
+``python counting.py CONTENDER FILE COLUMN CONTROL`` runs one contender and prints what it took, as
+JSON: the seconds after its imports, and the peak memory of the process in MiB. It imports nothing
+of the project but for lgem itself, since the others live in environments of their own.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-COLUMN, CONTROL = "perturbation", "control"
+Run = Callable[[str, str, str], Any]
+
 TARGET_SUM = 10000.0
 # What `lgem.screen.matrices` reads at once; the bare read of the same arrays does the same.
 BLOCK = 1_000_000
 
 
-def lgem() -> Callable[[str], Any]:
+def lgem() -> Run:
     """Group means, variances, sums, halves and detected cells, checked and exact."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from lgem.config_dataset import Dataset
@@ -32,8 +33,8 @@ def lgem() -> Callable[[str], Any]:
     from lgem.screen.entry import cell_rules
     from lgem.screen.io import pseudobulk_data
 
-    def run(path: str) -> Any:
-        entry = Dataset(path=path, perturbation=COLUMN, control=[CONTROL]).model_dump(mode="json")
+    def run(path: str, column: str, control: str) -> Any:
+        entry = Dataset(path=path, perturbation=column, control=[control]).model_dump(mode="json")
         rules = cell_rules(entry)
         shards, genes = describe_shards([Shard(path)], entry, rules)
         cells, groups = plan_cells(shards, rules, 1, path)
@@ -51,29 +52,29 @@ def lgem() -> Callable[[str], Any]:
     return run
 
 
-def scanpy() -> Callable[[str], Any]:
+def scanpy() -> Run:
     """Read, normalise, take logarithms, aggregate: mean, variance, sum, detected cells."""
     import scanpy as sc
 
-    def run(path: str) -> Any:
+    def run(path: str, column: str, control: str) -> Any:
         cells = sc.read_h5ad(path)
         sc.pp.normalize_total(cells, target_sum=TARGET_SUM)
         sc.pp.log1p(cells)
-        return sc.get.aggregate(cells, by=COLUMN, func=["mean", "var", "sum", "count_nonzero"])
+        return sc.get.aggregate(cells, by=column, func=["mean", "var", "sum", "count_nonzero"])
 
     return run
 
 
-def crispyx() -> Callable[[str], Any]:
+def crispyx() -> Run:
     """Normalised effects on the log scale in one streaming pass: means less those of control."""
     import crispyx as cx
 
-    def run(path: str) -> Any:
+    def run(path: str, column: str, control: str) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             return cx.compute_normalized_effects(
                 path,
-                perturbation_column=COLUMN,
-                control_label=CONTROL,
+                perturbation_column=column,
+                control_label=control,
                 output_path=Path(folder) / "effects.h5ad",
                 verbose=False,
             )
@@ -81,11 +82,11 @@ def crispyx() -> Callable[[str], Any]:
     return run
 
 
-def bare_read() -> Callable[[str], Any]:
+def bare_read() -> Run:
     """Read the stored values and their genes by blocks, and do nothing with them."""
     import h5py
 
-    def run(path: str) -> None:
+    def run(path: str, column: str, control: str) -> None:
         with h5py.File(path) as file:
             data, indices = file["X/data"], file["X/indices"]
             for start in range(0, len(data), BLOCK):
@@ -98,11 +99,11 @@ def bare_read() -> Callable[[str], Any]:
 CONTENDERS = {"lgem": lgem, "scanpy": scanpy, "crispyx": crispyx, "bare h5py read": bare_read}
 
 
-def main(contender: str, path: str) -> None:
+def main(contender: str, path: str, column: str, control: str) -> None:
     """Run one contender on a file, and print what it took."""
     run = CONTENDERS[contender]()
     start = time.perf_counter()
-    run(path)
+    run(path, column, control)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mib": peak}))

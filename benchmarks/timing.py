@@ -48,20 +48,34 @@ def measure(work: Work, rounds: int) -> list[dict[str, Any]]:
             times[name].append(time.perf_counter() - start)
     *_, reference = work.contenders
     return [
-        {
-            "work": work.name,
-            "contender": name,
-            "size": work.size,
-            "n": rounds,
-            "median_s": median(taken),
-            "min_s": min(taken),
-            "max_s": max(taken),
-            "peak_mib": _peak(work.contenders[name]),
-            "against": reference if name != reference else "",
-            "ratio": median(times[reference]) / median(taken) if name != reference else "",
-        }
-        for name, taken in times.items()
+        row(work.name, name, work.size, taken, _peak(run), reference, times[reference])
+        for (name, run), taken in zip(work.contenders.items(), times.values(), strict=True)
     ]
+
+
+def row(
+    work: str,
+    contender: str,
+    size: str,
+    times: list[float],
+    peak: float | None,
+    against: str,
+    reference: list[float],
+) -> dict[str, Any]:
+    """Return the row of a contender: median, range, and how many times faster than another."""
+    itself = contender == against
+    return {
+        "work": work,
+        "contender": contender,
+        "size": size,
+        "n": len(times),
+        "median_s": median(times),
+        "min_s": min(times),
+        "max_s": max(times),
+        "peak_mib": "" if peak is None else peak,
+        "against": "" if itself else against,
+        "ratio": "" if itself else median(reference) / median(times),
+    }
 
 
 def _peak(run: Callable[[], Any]) -> float:

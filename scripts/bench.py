@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks import network, prediction
 from benchmarks.timing import COLUMNS, measure
-from lgem.files import write_table
+from lgem.files import read_table, write_table
 from scripts.job import job
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ with job(snakemake) as log:
     for row in rows:
         against = f", {row['ratio']:.3g} x {row['against']}" if row["against"] else ""
         log.info("%s: %s %.3g s%s", row["work"], row["contender"], row["median_s"], against)
-    write_table(pd.DataFrame(rows, columns=COLUMNS), snakemake.output.table)
+    table = pd.concat([read_table(snakemake.input.counting), pd.DataFrame(rows, columns=COLUMNS)])
+    write_table(table, snakemake.output.table)
     speed = network.update_speed(network.SIZES, rounds)
     for genes, ratio in zip(speed["genes"], speed["speed_up"], strict=True):
         log.info("%d genes: an update is %.3g x as fast as an inverse", genes, ratio)

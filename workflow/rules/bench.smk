@@ -1,4 +1,7 @@
 # Side-by-side timings; nothing else depends on them.
+# Other tools that count cells, and the cells that are counted.
+PEERS = {"scanpy": "scanpy==1.11.5", "crispyx": "crispyx==0.2.2"}
+CELLS_COUNTED = 60000
 
 
 rule bench:
@@ -8,8 +11,82 @@ rule bench:
         "results/figures/update_speed.pdf",
 
 
+rule bench_screen:
+    """Simulate counts of many cells, for the benchmark of counting."""
+    output:
+        temp("resources/bench/cells_{cells}.h5ad"),
+    log:
+        "logs/bench/screen_{cells}.log",
+    benchmark:
+        "logs/bench/screen_{cells}.benchmark.tsv"
+    wildcard_constraints:
+        cells=r"\d+",
+    conda:
+        "../../envs/screen.yaml"
+    resources:
+        mem_mb=memory(2000, 0),
+    params:
+        core=digest("bench_screen.py"),
+    message:
+        "counts of {wildcards.cells} cells"
+    script:
+        "../../scripts/bench_screen.py"
+
+
+rule bench_peer:
+    output:
+        directory("resources/bench/{peer}"),
+    log:
+        "logs/bench/{peer}.log",
+    benchmark:
+        "logs/bench/{peer}.benchmark.tsv"
+    wildcard_constraints:
+        peer=one_of(PEERS),
+    """Install another tool into an environment of its own."""
+    localrule: True
+    conda:
+        "../../envs/download.yaml"
+    params:
+        requirement=lambda wildcards: PEERS[wildcards.peer],
+    message:
+        "installing {params.requirement}"
+    script:
+        "../../scripts/bench_peer.py"
+
+
+rule bench_counting:
+    """Time pseudobulk of a large screen beside other tools, and a run with nothing to do."""
+    input:
+        small=f"resources/bench/cells_{CELLS_COUNTED}.h5ad",
+        large=f"resources/bench/cells_{10 * CELLS_COUNTED}.h5ad",
+        peers=[f"resources/bench/{peer}" for peer in PEERS],
+    output:
+        "resources/bench/counting.tsv",
+    log:
+        "logs/bench/counting.log",
+    benchmark:
+        "logs/bench/counting.benchmark.tsv"
+    conda:
+        "../../envs/report.yaml"
+    # Contenders may use the whole machine, and nothing runs beside them.
+    threads: workflow.cores
+    resources:
+        mem_mb=memory(4000, 20),
+    params:
+        rounds=5,
+        peers=list(PEERS),
+        snakefile=str(ROOT / "Snakefile"),
+        core=digest("bench_counting.py"),
+    message:
+        "timing pseudobulk"
+    script:
+        "../../scripts/bench_counting.py"
+
+
 rule bench_tables:
     """Time the parts that were made to be fast, beside what they replace."""
+    input:
+        counting="resources/bench/counting.tsv",
     output:
         table="results/bench.tsv",
         updates="results/bench_updates.tsv",
