@@ -66,3 +66,11 @@ def assert_reads_back(table, folder):
     read = read_table(folder / "drawn.tsv")
     blanks = table.astype(object).where(table.notna() & (table != ""), np.nan)
     pd.testing.assert_frame_equal(read.astype(object), blanks, check_exact=True)
+
+
+def assert_sound(drawn, folder, widths=WIDTHS):
+    """Check figure, table and texts of a case for all of the above."""
+    figure, table, texts = drawn
+    assert_legible(figure, texts, widths)
+    assert_no_empty_panel(figure)
+    assert_reads_back(table, folder)

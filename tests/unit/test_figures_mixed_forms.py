@@ -6,14 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_cases import NOTHING, drawn_texts
-from figure_checks import (
-    assert_legible,
-    assert_no_empty_panel,
-    assert_reads_back,
-    drawing,
-    ordered,
-    said,
-)
+from figure_checks import assert_sound, drawing, ordered, said
 from matplotlib.collections import LineCollection, PathCollection
 
 from lgem.errors import InputError
@@ -129,19 +122,8 @@ def shown(figure, gid):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_text_is_whole_legible_and_in_its_place(name, drawn):
-    figure, _, texts = drawn(name)
-    assert_legible(figure, texts, [style.WIDTHS_MM["double"]])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_no_panel_is_empty_without_a_word(name, drawn):
-    assert_no_empty_panel(drawn(name)[0])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_saved_table_reads_back_as_drawn(name, tmp_path, drawn):
-    assert_reads_back(drawn(name)[1], tmp_path)
+def test_every_case_is_legible_without_empty_panels_and_reads_back(name, tmp_path, drawn):
+    assert_sound(drawn(name), tmp_path, [style.WIDTHS_MM["double"]])
 
 
 @pytest.mark.parametrize(

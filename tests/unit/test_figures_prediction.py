@@ -17,14 +17,7 @@ from figure_cases_prediction import (
     splits_of,
     summarised,
 )
-from figure_checks import (
-    assert_legible,
-    assert_no_empty_panel,
-    assert_reads_back,
-    drawing,
-    ordered,
-    said,
-)
+from figure_checks import assert_sound, drawing, ordered, said
 from matplotlib.collections import PathCollection
 
 from lgem.errors import InputError
@@ -46,14 +39,8 @@ def offsets(figure, gid):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_text_is_whole_legible_and_in_its_place(name, drawn):
-    figure, _, texts = drawn(name)
-    assert_legible(figure, texts)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_no_panel_is_empty_without_a_word(name, drawn):
-    assert_no_empty_panel(drawn(name)[0])
+def test_every_case_is_legible_without_empty_panels_and_reads_back(name, tmp_path, drawn):
+    assert_sound(drawn(name), tmp_path)
 
 
 @pytest.mark.parametrize(("name", "why"), EMPTY.items())
@@ -63,11 +50,6 @@ def test_a_figure_without_data_says_why_in_picture_and_table(name, why, drawn):
     assert why in table["note"].iloc[0]
     assert why in said(texts)
     assert not figure.findobj(PathCollection)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_saved_table_reads_back_as_drawn(name, tmp_path, drawn):
-    assert_reads_back(drawn(name)[1], tmp_path)
 
 
 def test_every_model_looks_different_and_kinds_keep_their_colours():

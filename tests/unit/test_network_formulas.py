@@ -6,34 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_cases import factors, normal, relative_error, removable
 from scipy.linalg import LinAlgError
 
 from lgem.network.precision import invert
-from lgem.network.structure import LowRank
 from lgem.network.updates import inversion_lemma, sherman_morrison, woodbury
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def factors(seed, genes, rank=3, condition=1e2):
-    """A diagonal within [1, 2] and orthogonal factors: the condition is at most what is asked."""
-    rank = min(rank, genes)
-    axes = np.linalg.qr(normal(seed, genes, rank))[0]
-    sizes = np.geomspace(1, condition - 2, rank)[::-1]
-    return LowRank(np.random.default_rng(seed).uniform(1, 2, genes), axes * np.sqrt(sizes))
-
-
-def removable(seed, sigma, rank, share=0.9):
-    """Loadings that take at most a share of the variance of any direction."""
-    part = np.linalg.svd(normal(seed, len(sigma), rank), full_matrices=False)
-    return np.sqrt(share) * np.linalg.cholesky(sigma) @ part[0] @ part[2]
-
-
-def relative_error(found, expected):
-    return np.abs(found - expected).max() / np.abs(expected).max()
-
 
 cases = st.tuples(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(0, 12))
 
