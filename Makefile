@@ -24,7 +24,7 @@ demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --quiet rules --config dataset=demo
 
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,28 @@ def lacking(what: str) -> None:
     if os.environ.get("LGEM_NO_SKIP"):
         pytest.fail(f"{what}, and LGEM_NO_SKIP is set")
     pytest.skip(what)
+
+
+# These files take minutes, longest first. Several workers begin with them (see `make test`), so
+# that none is left alone with one at the end; files of unit tests fill up what is left.
+LONGEST = (
+    *("test_run.py", "test_network_run.py", "test_network_updated.py", "test_screens.py"),
+    *("test_models.py", "test_bad_input.py", "test_network_input.py", "test_accuracy.py"),
+    *("test_odd_data.py", "test_leak.py", "test_adjusted_effects.py", "test_contexts.py"),
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the workers of pytest-xdist long files first; in one process all stay in their order."""
+    if not hasattr(config, "workerinput"):
+        return
+    tests = Counter(item.path for item in items)
+
+    def turn(item: pytest.Item) -> tuple[int, bool, int]:
+        long = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+        return long, item.path.parent.name == "unit", -tests[item.path]
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

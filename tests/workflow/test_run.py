@@ -208,8 +208,9 @@ def test_the_run_ends_with_the_result_in_a_sentence_and_the_place_of_the_report(
     assert whole_run.output.rindex(told[0]) > whole_run.output.rindex("Finished jobid")
 
 
-def test_a_second_run_has_nothing_to_do(whole_run):
-    again = succeed(whole_run.folder)
+def test_a_second_run_has_nothing_to_do(whole_run, tmp_path):
+    shutil.copytree(whole_run.folder, tmp_path / "run")
+    again = succeed(tmp_path / "run")
     assert "Nothing to be done" in again.output
     assert again.jobs == {}
 
