@@ -223,9 +223,13 @@ def freeze(figure: Figure) -> None:
     """Compute the layout once and keep it, for every format and for texts added afterwards."""
     # Each pass measures labels around the panels of the one before; square panels shrink from
     # pass to pass, and a layout kept too early cuts their labels off.
+    engine = figure.get_layout_engine()
+    assert engine is not None
     before, now = None, _places(figure)
     for _ in range(MOST_PASSES):
-        figure.draw_without_rendering()
+        engine.execute(figure)
+        for axes in figure.axes:
+            axes.apply_aspect()
         before, now = now, _places(figure)
         if np.allclose(before, now, rtol=0, atol=1e-4):
             break
