@@ -315,7 +315,7 @@ missing_scores = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(rows=missing_scores, additive=st.lists(st.floats(0.5, 9), max_size=8))
 def test_all_numbers_of_the_headline_are_over_the_same_perturbations(rows, additive):
     scores = {

@@ -64,7 +64,7 @@ def test_every_linear_model(gene, perturbation, on_target, tmp_path):
 OF_SAMPLES = [
     {"gene_embedding": "pca_unadjusted"},
     *(
-        {"gene_embedding": "lmf", "mixed_forms": {"dimensions": 4, "codes": codes, "sweeps": 40}}
+        {"gene_embedding": "lmf", "mixed_forms": {"dimensions": 4, "codes": codes, "sweeps": 12}}
         for codes in ("free", "constrained")
     ),
 ]

@@ -128,7 +128,7 @@ def lmf(codes, **settings):
 # of the digits are known.
 OF_SAMPLES = {
     "pca_unadjusted": (GeneEmbedding(PCA_UNADJUSTED), 1e-10),
-    "lmf free": (lmf(FREE, schedule=MONOTONE, sweeps=40), 1e-10),
+    "lmf free": (lmf(FREE, schedule=MONOTONE, sweeps=12), 1e-10),
     "lmf constrained": (lmf(CONSTRAINED), 1e-6),
 }
 
