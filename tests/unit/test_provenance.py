@@ -17,10 +17,12 @@ MODULES = sorted((ROOT / "lgem").rglob("*.py"))
 FOUNDATIONS = {
     *(
         "lgem",
+        "access",
         "designs",
         "errors",
         "explain",
         "files",
+        "h5ad",
         "systems",
         "config",
         "config_dataset",
