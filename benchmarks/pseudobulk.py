@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,18 +153,3 @@ def growth(paths: Mapping[str, str], rounds: int) -> list[dict[str, Any]]:
         )
         for size, runs in taken.items()
     ]
-
-
-def up_to_date(snakefile: str, config: str, dataset: str, rounds: int) -> dict[str, Any]:
-    """Return a row for a run of the whole workflow that has nothing to do."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(config, folder)
-        command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile]
-        command += ["--directory", folder, "--cores", "2", "--config", f"dataset={dataset}"]
-        times = []
-        for _ in range(rounds + 1):
-            start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            times.append(time.perf_counter() - start)
-    name, idle = "workflow, everything up to date", times[1:]  # the first run makes everything
-    return row(name, "lgem", dataset, idle, None, "lgem", idle)

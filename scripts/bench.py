@@ -21,7 +21,9 @@ with job(snakemake) as log:
     for row in rows:
         against = f", {row['ratio']:.3g} x {row['against']}" if row["against"] else ""
         log.info("%s: %s %.3g s%s", row["work"], row["contender"], row["median_s"], against)
-    table = pd.concat([read_table(snakemake.input.counting), pd.DataFrame(rows, columns=COLUMNS)])
+    table = pd.concat(
+        [*map(read_table, snakemake.input.earlier), pd.DataFrame(rows, columns=COLUMNS)]
+    )
     write_table(table, snakemake.output.table)
     speed = network.update_speed(network.SIZES, rounds)
     for genes, ratio in zip(speed["genes"], speed["speed_up"], strict=True):

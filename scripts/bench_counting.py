@@ -1,11 +1,11 @@
-"""Time pseudobulk of a large screen beside other tools, and a run with nothing to do."""
+"""Time pseudobulk of a large screen beside other tools, and its growth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.pseudobulk import beside_others, growth, up_to_date
+from benchmarks.pseudobulk import beside_others, growth
 from benchmarks.timing import COLUMNS
 from lgem.files import write_table
 from scripts.job import job
@@ -19,7 +19,5 @@ with job(snakemake) as log:
     sizes = {f"{Path(path).stem.split('_')[1]} cells": path for path in (small, large)}
     rows = beside_others(small, peers, next(iter(sizes)), rounds)
     rows += growth(sizes, rounds)
-    snakefile = Path(snakemake.params.snakefile)
-    rows.append(up_to_date(str(snakefile), str(snakefile.with_name("config.yaml")), "demo", rounds))
     write_table(pd.DataFrame(rows, columns=COLUMNS), snakemake.output[0])
     log.info("%d contenders", len(rows))
