@@ -20,7 +20,7 @@ Run = Callable[[str, str, str], Any]
 
 TARGET_SUM = 10000.0
 # What `lgem.screen.matrices` reads at once; the bare read of the same arrays does the same.
-BLOCK = 1_000_000
+BLOCK = 500_000
 
 
 def lgem() -> Run:

@@ -40,6 +40,7 @@ class ControlCells:
     def __init__(self, file: h5py.File, genes: pd.Index) -> None:
         self._file, self._genes = file, genes
         self._sizes: list[np.ndarray] = []
+        self._waiting: list[sparse.csr_matrix] = []
         self._ends = [np.zeros(1, dtype=np.int64)]
         empty = sparse.csr_matrix((0, len(genes)), dtype=np.int32)
         cells = anndata.AnnData(X=empty, var=pd.DataFrame(index=genes))
@@ -54,16 +55,26 @@ class ControlCells:
         if block.shape[0] == 0:
             return
         block.sort_indices()
-        for name, values in (("data", block.data), ("indices", block.indices)):
+        self._ends.append(self._ends[-1][-1] + block.indptr[1:].astype(np.int64))
+        self._sizes.append(size_factor)
+        self._waiting.append(block)
+        if sum(each.nnz for each in self._waiting) >= CHUNK:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the cells that wait: a piece of the file is compressed anew at every touch."""
+        for name in ("data", "indices"):
+            values = np.concatenate([getattr(block, name) for block in self._waiting])
             stored = self._file["X"][name]
             before = stored.shape[0]
             stored.resize((before + len(values),))
             stored[before:] = values
-        self._ends.append(self._ends[-1][-1] + block.indptr[1:].astype(np.int64))
-        self._sizes.append(size_factor)
+        self._waiting = []
 
     def finish(self, obs: pd.DataFrame) -> None:
         """Write what is known of the cells, in the order in which they came."""
+        if self._waiting:
+            self._write()
         sizes = np.concatenate([np.zeros(0), *self._sizes])
         pointers = np.concatenate(self._ends)
         del self._file["X/indptr"], self._file["obs"]

@@ -17,8 +17,8 @@ from lgem.errors import InputError, listing, nearest
 from lgem.screen.stores import Store
 from lgem.screen.turning import row_ranges, turned
 
-# A block's stored values: a million takes about 60 MB on the way through normalisation.
-BLOCK_VALUES = 1_000_000
+# A block's stored values: half a million takes about 40 MB on the way through normalisation.
+BLOCK_VALUES = 500_000
 
 Block = tuple[int, sparse.csr_matrix]
 
