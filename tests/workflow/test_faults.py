@@ -21,7 +21,8 @@ from tests.workflow.running import (
     succeed,
     write_config,
 )
-from tests.workflow.screens import profiles_of
+from tests.workflow.screens import CELLS, cells_of, profiles_of
+from tests.workflow.served import serving
 
 pytestmark = pytest.mark.workflow
 
@@ -31,9 +32,10 @@ BYTES_REPEAT |= {".pdf", ".png"}
 # timings, not results, and its figure.
 ELSEWHERE = {
     *("download_package", "unpack", "profile_pseudobulk", "panel_profiles"),
-    *("network_new_cells", "exchange"),
+    *("network_new_cells", "exchange", "import_cells", "download"),
 }
-NOT_KILLED = {"job", "bench", "figure_update_speed", "download", "import_cells"}
+NOT_KILLED = {"job", "figure_update_speed"}
+NOT_KILLED |= {path.stem for path in (ROOT / "scripts").glob("bench*.py")}
 
 
 def results_of(folder):
@@ -104,8 +106,21 @@ def make_package(folder: Path) -> None:
             archive.writestr(name, text)
 
 
-def test_scripts_of_packages_profiles_new_cells_and_exchange_are_killed_likewise(
-    tmp_path, monkeypatch
+CELLS_OF = cells_of()
+COUNTS = CELLS_OF.to_df().astype(int).to_csv(sep="\t")
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Where the table of counts is served."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "counts.tsv").write_text(COUNTS, "utf-8")
+    with serving(tmp_path / "served") as (found, _):
+        yield found
+
+
+def test_scripts_of_other_sources_new_cells_and_exchange_are_killed_likewise(
+    tmp_path, monkeypatch, address
 ):
     make_package(tmp_path / "packages")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -116,11 +131,16 @@ def test_scripts_of_packages_profiles_new_cells_and_exchange_are_killed_likewise
         "control": "non-targeting",
     }
     entries = {name: {**ENTRY, "path": f"{name}.h5ad"} for name in ("mine", "other")}
+    entries["table"] = {**CELLS, "path": "counts.tsv", "metadata": "cells.tsv"}
+    entries["fetched"] = {**CELLS, "url": f"{address}/counts.tsv", "metadata": "cells.tsv"}
     targets = ["results/mine/work/new_cells.h5ad", "results/bulk/exchange/mean_predicted.h5ad"]
+    targets += [f"results/{name}/work/cells.parquet" for name in ("table", "fetched")]
     places = [tmp_path / "undisturbed", tmp_path / "killed"]
     for folder in places:
         folder.mkdir()
         make_screens(folder)
+        (folder / "counts.tsv").write_text(COUNTS, "utf-8")
+        CELLS_OF.obs.to_csv(folder / "cells.tsv", sep="\t")
         sections = {"network": {"panel": 30, "new_cells": "other"}, "splits": {"folds": 2}}
         write_config(folder, dataset="mine", datasets={**entries, "bulk": bulk}, **sections)
     whole = succeed(places[0], *targets)

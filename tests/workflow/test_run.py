@@ -66,7 +66,7 @@ def test_every_promised_file_is_there_and_whole(whole_run, results):
 def test_nothing_half_written_or_temporary_stays(whole_run):
     left = files(whole_run.folder)
     assert [name for name in left if re.search(r"(^|/)\.", name)] == []
-    assert [name for name in left if re.search(r"work/(sums|control)_", name)] == []
+    assert [name for name in left if re.search(r"work/sums_", name)] == []
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -353,6 +353,15 @@ def test_another_model_leaves_the_screen_and_the_other_models_alone(whole_run, t
     upstream |= {"mixed_forms", "figure_mixed_forms"}
     assert not upstream & after.keys()
     assert {"merged_config", "evaluate", "design", "report"} <= after.keys()
+
+
+def test_another_panel_of_the_network_counts_nothing_again(whole_run, tmp_path):
+    shutil.copytree(whole_run.folder, tmp_path / "run")
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
+    write_config(tmp_path / "run", **{**config, "network": {"panel": 30}})
+    after = succeed(tmp_path / "run", "--dry-run").jobs
+    assert {"control_cells", "network_estimate"} <= after.keys()
+    assert not {"plan_cells", "count_shard", "pseudobulk"} & after.keys()
 
 
 def test_figures_can_be_asked_for_alone(whole_run, tmp_path):

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
-import http.server
 import socket
-import threading
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import anndata
 import numpy as np
@@ -19,35 +13,9 @@ import yaml
 
 from tests.workflow.running import ended_in_words, files, snakemake, succeed, write_config
 from tests.workflow.screens import CELLS, PERTURBATIONS, cells_of, profiles_of
+from tests.workflow.served import serving
 
 pytestmark = pytest.mark.workflow
-
-
-class Folder(http.server.SimpleHTTPRequestHandler):
-    """The files of a folder, and a list of what was asked for."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    handler = type("Handler", (Folder,), {"asked": []})
-    served = functools.partial(handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

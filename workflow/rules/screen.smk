@@ -86,7 +86,7 @@ rule count_shard:
         groups="results/{dataset}/work/groups.parquet",
     output:
         sums=temp("results/{dataset}/work/sums_{shard}.npz"),
-        control=temp("results/{dataset}/work/control_{shard}.h5ad"),
+        control="results/{dataset}/work/control_{shard}.h5ad",
     log:
         "logs/{dataset}/count_shard_{shard}.log",
     benchmark:
