@@ -37,8 +37,13 @@ def new_h5(path: Path) -> Iterator[h5py.File]:
     """Open a new HDF5 file to write in; an OSError tells at the end that the disk is full."""
     path.touch()
     with Forgiving(path, "r+") as handle:
-        with h5py.File(handle, "w") as file:
-            yield file
+        try:
+            with h5py.File(handle, "w") as file:
+                yield file
+        except Exception:
+            # HDF5 may find out by itself that what it wrote is not there, and says so in its terms.
+            if handle.refusal is None:
+                raise
         if handle.refusal is not None:
             raise handle.refusal
 

@@ -155,7 +155,7 @@ def test_scripts_of_other_sources_new_cells_and_exchange_are_killed_likewise(
                 (tmp_path / "dead" / moment / path.stem).touch()
     succeed(places[1], *targets, "--retries", "2")
     assert deaths(tmp_path / "dead", "before") >= ELSEWHERE
-    both = {"profile_pseudobulk", "exchange"}
+    both = {"profile_pseudobulk", "exchange", "download"}
     assert deaths(tmp_path / "dead", "between") & ELSEWHERE == both
     assert differing(*map(results_of, places)) == []
     assert hidden(places[1] / "results") | hidden(places[1] / "resources") == set()
