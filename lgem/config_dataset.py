@@ -120,8 +120,8 @@ class Dataset(Section):
     )
     guide_calls: str | None = Field(
         None,
-        description="table of cells and the guides called in them, joined by |; a glob: one per "
-        "shard",
+        description="table of cells and the guides called in them, as Cell Ranger writes it; a "
+        "glob: one per shard",
     )
     guide_targets: str | None = Field(
         None, description="table of guides and what they aim at; its columns serve as the cells'"

@@ -101,7 +101,8 @@ class Inputs:
         if path is None:
             return []
         found = self._located(name, path)
-        if len(found) == 1:
+        # A glob that finds one table for several files lacks the others.
+        if not _is_glob(path) or len(found) == len(files) == 1:
             return found * len(files)
         return shards.paired(self._dataset(name).path or "", files, path, found)
 
@@ -147,9 +148,10 @@ class Inputs:
             return []
         if self._is_archive(name):
             return [f"resources/{name}/files/{path}"]
-        if glob.has_magic(path) and not Path(path).exists():  # a name may have brackets
-            return sorted(glob.glob(path))  # noqa: PTH207 (Path.glob takes no absolute patterns)
-        return [path]
+        if _is_glob(path):
+            found = glob.glob(path)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+            return sorted(each.rstrip("/") for each in found)
+        return [path.rstrip("/")]
 
     @property
     def network_files(self) -> dict[str, str]:
@@ -221,13 +223,13 @@ class Inputs:
             return [_missing(place, path)]
         if folders:
             return [str(problem) for file in found if (problem := shards.problem(file, place))]
-        if len(found) > 1 and not (cells and key in CELL_TABLES):
-            return [str(InputError(place, f"{len(found)} files: {listing(found)}", "one file"))]
-        if len(found) > 1:
+        if cells and key in CELL_TABLES:
             try:
                 self.cell_tables(name, key)
             except InputError as error:
                 return [f"{place}: {error}"]
+        elif len(found) > 1:
+            return [str(InputError(place, f"{len(found)} files: {listing(found)}", "one file"))]
         return []
 
     def _new_cells_problems(self) -> list[str]:
@@ -267,6 +269,11 @@ class Inputs:
                 expected = "a dataset with perturbations"
                 problems.append(str(InputError(place, f"'{value}'", expected)))
         return problems
+
+
+def _is_glob(path: str) -> bool:
+    """Whether a path has wildcards; a file's name may have brackets, too."""
+    return glob.has_magic(path) and not Path(path).exists()
 
 
 def _missing(key: str, path: str) -> str:

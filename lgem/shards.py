@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +12,9 @@ STORES = (".h5ad", ".zarr")
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 CELL_RANGER = ".h5"
 MATRICES = ("matrix.mtx", "matrix.mtx.gz")
+# What lies beside the matrix of a 10x folder; genes.tsv in the older ones.
+BARCODES = ("barcodes.tsv", "barcodes.tsv.gz")
+FEATURES = ("features.tsv", "features.tsv.gz", "genes.tsv", "genes.tsv.gz")
 FORMATS = (
     "an .h5ad or .zarr (AnnData), an .h5 or a folder with matrix.mtx[.gz] (10x), "
     "or a .csv or .tsv[.gz]"
@@ -21,6 +24,12 @@ FORMATS = (
 def is_store(path: str) -> bool:
     """Whether a path names an AnnData store, which is read as it is."""
     return path.rstrip("/").endswith(STORES)
+
+
+def parts(path: str) -> list[str]:
+    """Return the files of a 10x folder, whose own size and date say nothing; of a file none."""
+    places = [Path(path) / name for name in (*MATRICES, *BARCODES, *FEATURES)]
+    return [str(place) for place in places if place.is_file()]
 
 
 def problem(path: str, place: str) -> InputError | None:
@@ -36,19 +45,19 @@ def problem(path: str, place: str) -> InputError | None:
 
 def matched(pattern: str, path: str) -> tuple[str, ...]:
     """Return what the wildcards of a glob stand for in a path that it matches."""
-    parts = re.split(r"(\*+|\?|\[[^\]]+\])", pattern)
+    pieces = re.split(r"(\*+|\?|\[[^\]]+\])", os.path.normpath(pattern))
     expression = "".join(
-        re.escape(part) if number % 2 == 0 else f"({_wildcard(part)})"
-        for number, part in enumerate(parts)
+        re.escape(piece) if number % 2 == 0 else f"({_wildcard(piece)})"
+        for number, piece in enumerate(pieces)
     )
-    found = re.fullmatch(expression, path)
+    found = re.fullmatch(expression, os.path.normpath(path))
     return found.groups() if found else ()
 
 
-def _wildcard(part: str) -> str:
-    if part.startswith("*"):
+def _wildcard(piece: str) -> str:
+    if piece.startswith("*"):
         return "[^/]*"
-    return "[^/]" if part == "?" else part.replace("[!", "[^")
+    return "[^/]" if piece == "?" else piece.replace("[!", "[^")
 
 
 def names(pattern: str | None, paths: list[str]) -> list[str]:
@@ -67,12 +76,12 @@ def paired(pattern: str, paths: list[str], other: str, tables: list[str]) -> lis
     InputError
         Where a file has no partner.
     """
-    by_words = {matched(other, table): table for table in tables}
+    by_words = {words: table for table in tables if (words := matched(other, table))}
     missing = [path for path in paths if matched(pattern, path) not in by_words]
-    if missing or not glob.has_magic(pattern):
+    if missing:
         raise InputError(
             other,
-            f"no table for {listing(missing or paths, 3)}",
+            f"no table for {listing(missing, 3)}",
             "one table; or one per file of path, where the wildcards of both stand for the same",
         )
     return [by_words[matched(pattern, path)] for path in paths]

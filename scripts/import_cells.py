@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
-    cells = read_cells(snakemake.input[0], snakemake.params.orientation)
+    cells = read_cells(snakemake.input.cells, snakemake.params.orientation)
     write_h5ad(cells, snakemake.output[0])
     log.info("%d cells, %d genes", *cells.shape)

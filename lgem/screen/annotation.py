@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
-from lgem.screen.tables import read_any_table, require_columns, with_columns
+from lgem.screen.tables import as_text, read_any_table, require_columns, with_columns
 
 # Column that every cell has: the name of its shard.
 SHARD = "shard"
@@ -72,8 +72,6 @@ class Guides:
 
 def annotated(obs: pd.DataFrame, shard: Shard, guides: Guides | None) -> pd.DataFrame:
     """Return what is known of the cells of a shard, the columns of all tables beside its own."""
-    if SHARD not in obs:
-        obs = obs.assign(**{SHARD: shard.name})
     if shard.metadata is not None:
         table = read_any_table(shard.metadata, named=True)
         missing = obs.index.difference(table.index)
@@ -93,7 +91,31 @@ def annotated(obs: pd.DataFrame, shard: Shard, guides: Guides | None) -> pd.Data
                 f"rows for cells such as: {listing(obs.index, 3)}",
             )
         obs = with_columns(obs, table, shard.guide_calls)
+    if SHARD not in obs:
+        obs = obs.assign(**{SHARD: shard.name})
     return obs if guides is None else _with_targets(obs, guides, shard)
+
+
+def require_own_names(shards: Sequence[Shard], names: Sequence[pd.Index]) -> None:
+    """Raise an InputError where cells that one table describes share a name: it could mean either.
+
+    Barcodes of one lane occur in others, too.
+    """
+    described: dict[str, list[pd.Index]] = {}
+    for shard, cells in zip(shards, names, strict=True):
+        for table in (shard.metadata, shard.guide_calls):
+            if table is not None:
+                described.setdefault(table, []).append(cells)
+    for table, parts in described.items():
+        cells = parts[0].append(parts[1:])
+        twice = cells[cells.duplicated()].unique()
+        if len(twice):
+            raise InputError(
+                table,
+                f"{len(twice)} names that more than one cell has: {listing(twice, 3)}",
+                "a name of its own for every cell that one table describes; or a table for each "
+                "file of path, by a glob",
+            )
 
 
 def _with_targets(obs: pd.DataFrame, guides: Guides, shard: Shard) -> pd.DataFrame:
@@ -102,8 +124,12 @@ def _with_targets(obs: pd.DataFrame, guides: Guides, shard: Shard) -> pd.DataFra
     require_columns(obs, [guides.column], f"{place}: guide")
     table = read_any_table(guides.targets, named=True)
     rows = _rows_by_guide(table, guides.targets)
-    called = obs[guides.column].astype("string").str.strip()
-    distinct = {text: text.split(BETWEEN_GUIDES) for text in called.dropna().unique() if text}
+    called = as_text(obs[guides.column])
+    distinct = {
+        text: [guide.strip() for guide in text.split(BETWEEN_GUIDES)]
+        for text in called.dropna().unique()
+        if text
+    }
     unknown = sorted({guide for each in distinct.values() for guide in each} - rows.keys())
     if unknown:
         raise InputError(
@@ -130,7 +156,8 @@ def _rows_by_guide(table: pd.DataFrame, path: str) -> Mapping[str, int]:
     twice = table.index[table.index.duplicated()]
     if len(twice):
         raise InputError(path, f"more than one row for {listing(twice.unique())}", "one row each")
-    rows = {str(name): row for row, name in enumerate(table["name"])} if "name" in table else {}
+    names = as_text(table["name"]) if "name" in table else pd.Series(dtype=object)
+    rows = {str(name): row for row, name in enumerate(names) if not pd.isna(name)}
     return rows | {str(guide): row for row, guide in enumerate(table.index)}
 
 

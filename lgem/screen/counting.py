@@ -10,7 +10,7 @@ import pandas as pd
 
 from lgem.errors import InputError
 from lgem.progress import progress
-from lgem.screen.annotation import Guides, Shard, annotated
+from lgem.screen.annotation import Guides, Shard, annotated, require_own_names
 from lgem.screen.cells import CellRules, describe_cells
 from lgem.screen.control import control_cells
 from lgem.screen.entry import Entry, counted_genes
@@ -36,12 +36,14 @@ def describe_shards(
         separator = screen["combination_separator"] or SEPARATOR
         guides = Guides(guide_targets, str(screen["guide"]), separator)
     described = []
+    cells: list[pd.Index] = []
     first: list[pd.Index] = []
     genes = pd.DataFrame()
     for shard in shards:
         with open_store(shard.path) as store:
             obs, var = store.frame("obs"), store.frame("var")
             _check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
+        cells.append(obs.index)
         known = annotated(obs, shard, guides)
         described.append(describe_cells(known, rules, f"{shard.path}: obs"))
         symbols = gene_symbols(var, screen["gene_symbols"], shard.path)
@@ -50,6 +52,7 @@ def describe_shards(
             first, genes = names, counted_genes(var, screen, shard.path)[0]
         for mine, others in zip(names, first, strict=True):
             check_same_genes(shard.path, mine, shards[0].path, others)
+    require_own_names(shards, cells)
     return described, genes
 
 

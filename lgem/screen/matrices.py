@@ -20,6 +20,9 @@ from lgem.screen.turning import row_ranges, turned
 # A block's stored values: half a million takes about 40 MB on the way through normalisation.
 BLOCK_VALUES = 500_000
 
+# What the system says of a temporary file that it has no room for.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 Block = tuple[int, sparse.csr_matrix]
 
 
@@ -106,7 +109,7 @@ class CountMatrix:
         except InputError:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, zlib.error) as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in FULL:
                 raise  # nothing is wrong with the data
             told = " ".join(str(error).split())
             raise InputError(self.place, f"unreadable data ({told})", self.store.expected) from None

@@ -51,13 +51,15 @@ def turned(
     pointers = node["indptr"][:].astype(np.int64)
     if len(pointers) != columns + 1:
         raise ValueError(f"{len(pointers) - 1} columns instead of {columns}")
-    ends = np.concatenate([[0], np.cumsum(_per_row(node["indices"], rows, values))])
+    used = int(pointers[0]), int(pointers[-1])
+    ends = np.concatenate([[0], np.cumsum(_per_row(node["indices"], rows, values, used))])
     ranges = list(row_ranges(ends, values))
     edges = ends[[0, *(stop for _, stop in ranges)]]
     kind = np.dtype([("row", "<i4"), ("column", "<i4"), ("value", node["data"].dtype)])
     with tempfile.TemporaryFile(dir=scratch) as file:
-        # All of the space is asked for now, while a full disk can still be told in words.
-        os.posix_fallocate(file.fileno(), 0, max(1, int(edges[-1]) * kind.itemsize))
+        if hasattr(os, "posix_fallocate"):  # not on every system
+            # All of the space is asked for now: a full disk is told before the work, not after.
+            os.posix_fallocate(file.fileno(), 0, max(1, int(edges[-1]) * kind.itemsize))
         _sort_by_range(file, kind, node, pointers, shape, edges, ranges, values)
         for (start, stop), first, last in zip(ranges, edges[:-1], edges[1:], strict=True):
             file.seek(int(first) * kind.itemsize)
@@ -67,13 +69,14 @@ def turned(
             yield start, sparse.csr_matrix((part["value"], place), shape=(stop - start, columns))
 
 
-def _per_row(indices: Any, rows: int, values: int) -> np.ndarray:
-    """Count the stored values of each row."""
+def _per_row(indices: Any, rows: int, values: int, used: tuple[int, int]) -> np.ndarray:
+    """Count the stored values of each row, `values` at once, in the part of them that is used."""
     counts = np.zeros(rows, dtype=np.int64)
-    for start in range(0, indices.shape[0], values):
-        part = indices[start : start + values]
+    for start in range(*used, values):
+        part = indices[start : min(start + values, used[1])].astype(np.int64)
         if len(part) and not 0 <= part.min() <= part.max() < rows:
-            raise ValueError(f"row {part.max()} of {rows}")
+            wrong = part.min() if part.min() < 0 else part.max()
+            raise ValueError(f"row index {wrong} in a matrix of {rows} rows")
         counts += np.bincount(part, minlength=rows)
     return counts
 

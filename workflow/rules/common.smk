@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lgem import shards
 from lgem.access import check_access
 from lgem.config import CONTROLS, ConfigError, load
 from lgem.layout import Layout
@@ -134,6 +135,11 @@ def original_file(wildcards):
     return given(LAYOUT.originals(wildcards.dataset)[int(wildcards.shard)])
 
 
+def original_parts(wildcards):
+    """Return the files of a 10x folder: they have the size and the date that count."""
+    return shards.parts(original_file(wildcards))
+
+
 def table_files(wildcards):
     """Return the tables that a dataset of profiles is read from, by what they hold."""
     tables = LAYOUT.tables(wildcards.dataset)
@@ -151,9 +157,9 @@ def per_shard(name):
     """Return an input function that names one file per shard of a dataset."""
 
     def files(wildcards):
-        shards = range(len(shard_files(wildcards)))
+        numbers = range(len(shard_files(wildcards)))
         return [
-            f"results/{wildcards.dataset}/work/{name.format(shard=s)}" for s in shards
+            f"results/{wildcards.dataset}/work/{name.format(shard=n)}" for n in numbers
         ]
 
     return files

@@ -24,7 +24,8 @@ rule merged_config:
 rule import_cells:
     """Bring one file of cells from another format (10x, a table of counts) into AnnData's."""
     input:
-        original_file,
+        cells=original_file,
+        parts=original_parts,
     output:
         "resources/{dataset}/cells_{shard}.h5ad",
     log:
