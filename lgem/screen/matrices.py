@@ -72,6 +72,7 @@ class CountMatrix:
         """Raise an InputError unless the first stored values are readable raw counts."""
         if self.format == "csc":
             with self._told():
+                self._check_chunks()
                 data, rows = self._node["data"][:values], self._node["indices"][:values]
                 whole_numbers(data, lambda at: int(rows[at]) + 1, self.place)
         else:
@@ -94,7 +95,16 @@ class CountMatrix:
             for start, block in self._rows(values, scratch):
                 yield start, raw_counts(block, start, self.place)
 
+    def _check_chunks(self) -> None:
+        """Raise a ValueError where a zarr store has lost counts: zarr itself takes them for 0."""
+        data = self._node["data"]
+        lost = data.nchunks - data.nchunks_initialized if hasattr(data, "nchunks") else 0
+        if lost:
+            raise ValueError(f"{lost} of {data.nchunks} chunks of its values missing")
+
     def _rows(self, values: int, scratch: str | None) -> Iterator[Block]:
+        if self.format != "dense":
+            self._check_chunks()
         if self.format == "csr":
             return self._csr_rows(values)
         if self.format == "csc":
