@@ -83,7 +83,7 @@ def _read_h5(path: str) -> anndata.AnnData:
         warnings.simplefilter("ignore")  # symbols occur twice; ids are what counts here
         cells = sc.read_10x_h5(path, gex_only=False)
         cells.var[SYMBOLS] = cells.var_names
-        cells.var_names = pd.Index(cells.var.pop(IDS).astype(str), name=None)
+        cells.var_names = pd.Index(cells.var.pop(IDS).to_numpy(dtype=str))
     return cells
 
 
@@ -98,8 +98,8 @@ def _read_folder(folder: Path) -> anndata.AnnData:
             f"{len(features)} features × {len(barcodes)} barcodes, as its tables have",
         )
     named = dict(enumerate((SYMBOLS, KIND), start=1))
-    var = features.iloc[:, 1:3].rename(columns=named).set_axis(pd.Index(features[0], name=None))
-    return _quietly(counts, pd.DataFrame(index=pd.Index(barcodes[0], name=None)), var)
+    var = features.iloc[:, 1:3].rename(columns=named).set_axis(features[0].to_numpy())
+    return _quietly(counts, pd.DataFrame(index=barcodes[0].to_numpy()), var)
 
 
 def _part(folder: Path, names: Sequence[str]) -> Path:

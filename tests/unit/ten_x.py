@@ -21,7 +21,7 @@ REFERENCE = {"id": "", "name": "", "read": "R2", "pattern": "5PNNNNNNNNNN(BC)GTT
 def features_of(cells: anndata.AnnData, guides: int) -> tuple[pd.DataFrame, sparse.csr_matrix]:
     """Return features (id, name, kind) and counts (features × cells): the genes, then guides."""
     names = [f"guide_{number}" for number in range(guides)]
-    symbols = cells.var["symbol"] if "symbol" in cells.var else cells.var_names
+    symbols = cells.var.get("symbol", cells.var_names)
     table = pd.DataFrame(
         {
             "id": [*cells.var_names, *names],

@@ -24,6 +24,7 @@ def screen():
 def assert_same_cells(found, screen):
     assert list(found.obs_names) == list(screen.obs_names)
     assert list(found.var_names) == list(screen.var_names)
+    assert (found.obs_names.name, found.var_names.name) == (None, None)
     assert sparse.issparse(found.X)
     np.testing.assert_array_equal(found.X.toarray(), screen.X.toarray())
 
@@ -104,7 +105,7 @@ def test_what_is_no_10x_file_is_told(tmp_path, screen, damage, told):
         (lambda folder: (folder / "matrix.mtx.gz").unlink(), "found no matrix.mtx[.gz]; expected"),
         (
             lambda folder: (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"A-1\nC-1\n")),
-            "found a matrix of 17 features × 30 barcodes; expected 17 features × 2 barcodes, as its",
+            "found a matrix of 17 features × 30 barcodes; expected 17 features × 2 barcodes, as",
         ),
         (
             lambda folder: (folder / "matrix.mtx.gz").write_bytes(

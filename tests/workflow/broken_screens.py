@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from tests.unit.ten_x import write_calls, write_folder, write_h5
 from tests.workflow.screens import CELLS, CONTROL, GENES, cells_of, profiles_of
 
 PROFILES = {**CELLS, "kind": "profiles", "metadata": "metadata.tsv"}
@@ -89,6 +90,22 @@ def truncated(folder):
     (folder / "screen.h5ad").write_bytes(whole[: len(whole) // 2])
 
 
+def truncated_10x(folder):
+    write_h5(cells_of(), folder / "screen.h5")
+    whole = (folder / "screen.h5").read_bytes()
+    (folder / "screen.h5").write_bytes(whole[: len(whole) // 2])
+
+
+def no_barcodes(folder):
+    write_folder(cells_of(), folder / "screen")
+    (folder / "screen" / "barcodes.tsv.gz").unlink()
+
+
+def other_calls(folder):
+    write_h5(cells_of(), folder / "screen.h5")
+    write_calls({"AAAC-1": "guide_0", "AAAG-1": "guide_1"}, folder / "calls.csv")
+
+
 def no_shape(folder):
     cells()(folder)
     with h5py.File(folder / "screen.h5ad", "a") as handle:
@@ -157,6 +174,24 @@ DATA_PROBLEMS = {
     "not_anndata": Problem(
         not_anndata,
         ["not_anndata/screen.h5ad: found no 'obs' in the file; expected an .h5ad file (AnnData)"],
+    ),
+    "truncated_10x": Problem(
+        truncated_10x,
+        ["truncated_10x/screen.h5: found what cannot be read as 10x output (", "truncated file"],
+        {"path": "screen.h5"},
+    ),
+    "no_barcodes": Problem(
+        no_barcodes,
+        ["no_barcodes/screen: found no barcodes.tsv[.gz]; expected Cell Ranger's filtered_"],
+        {"path": "screen"},
+    ),
+    "other_calls": Problem(
+        other_calls,
+        [
+            "other_calls/calls.csv: found no row for any cell; there are: AAAC-1, AAAG-1; ",
+            "expected rows for cells such as: cell_0, cell_1",
+        ],
+        {"path": "screen.h5", "guide_calls": "calls.csv", "guide": "feature_call"},
     ),
     "no_column": Problem(
         cells(),

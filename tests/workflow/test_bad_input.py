@@ -18,7 +18,7 @@ from tests.workflow.screens import CELLS
 
 pytestmark = pytest.mark.workflow
 
-PATHS = ("path", "metadata", "reference_network")
+PATHS = ("path", "metadata", "guide_calls", "reference_network")
 
 
 # --- the config ---------------------------------------------------------------------------------
