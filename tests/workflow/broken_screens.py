@@ -197,7 +197,7 @@ DATA_PROBLEMS = {
         cells(),
         [
             "no_column/screen.h5ad: obs: batch: column 'lanes': found no such column; ",
-            "expected one of: gene, lane; did you mean 'lane'?",
+            "expected one of: gene, lane, shard; did you mean 'lane'?",
         ],
         {"batch": "lanes"},
     ),
