@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from lgem.config import ConfigError, load
+from lgem.errors import InputError
 from lgem.layout import Layout
-from lgem.shards import matched, names, parts, problem
+from lgem.shards import matched, names, paired, parts, problem
 
 CELLS = {"perturbation": "gene", "control": "NT"}
 
@@ -138,3 +139,10 @@ def test_several_tables_of_one_file_are_told(folder):
     touch("screen.h5", "c_1.csv", "c_2.csv")
     found = layout(path="screen.h5", guide_calls="c_*.csv", guide="feature_call")
     assert "datasets.d.guide_calls: c_*.csv: found no table for screen.h5; expected" in told(found)
+
+
+def test_a_table_without_wildcards_belongs_to_no_shard_of_a_glob():
+    with pytest.raises(InputError, match=r"^c\.csv: found no table for 1\.h5; expected one table"):
+        paired("?.h5", ["1.h5"], "c.csv", ["c.csv"])
+    with pytest.raises(InputError, match=r"^c_\*: found no table for x\.h5; expected one table"):
+        paired("x.h5", ["x.h5"], "c_*", ["c_1", "other"])

@@ -15,7 +15,7 @@ from count_files import ENTRY, count, make_screen
 from scipy import sparse
 
 from lgem.errors import InputError
-from lgem.screen.control import control_cells
+from lgem.screen import control
 from lgem.screen.matrices import count_matrix, read_ahead
 from lgem.screen.stores import open_store
 from lgem.screen.turning import row_ranges, turned
@@ -82,6 +82,7 @@ def test_values_beyond_the_last_column_are_no_part_of_the_matrix(tmp_path):
     node["data"] = np.concatenate([node["data"], [99, 99]])
     node["indices"] = np.concatenate([node["indices"], [3, 3]])
     blocks = by_rows(node, matrix.shape, 5, tmp_path)
+    assert len(blocks) == len(list(row_ranges(matrix.tocsr().indptr, 5)))
     np.testing.assert_array_equal(sparse.vstack([b for _, b in blocks]).toarray(), matrix.toarray())
 
 
@@ -239,16 +240,21 @@ def test_the_thread_ends_where_who_counts_gives_up():
 # Control cells
 
 
-def test_control_cells_written_as_they_are_met_are_those_selected(tmp_path):
+@pytest.mark.parametrize("piece", [20, 2**17])
+def test_control_cells_written_as_they_are_met_are_those_selected(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(control, "CHUNK", piece)
     counts = sparse_counts().tocsr().astype(np.int64)
+    turned_round = sparse.csr_matrix(counts.toarray()[:, ::-1])
+    turned_round.indices = counts.shape[1] - 1 - turned_round.indices  # counts again, unsorted
+    np.testing.assert_array_equal(turned_round.toarray(), counts.toarray())
     sizes = np.asarray(counts.sum(axis=1)).ravel().astype(float)
     names = [f"g{number}" for number in range(counts.shape[1])]
     picked = [np.array([], dtype=int), np.array([0, 9, 10]), np.arange(30, 60)]
     whole = np.concatenate(picked)
     obs = anndata.AnnData(counts[whole]).obs.assign(batch="b")
-    with control_cells(tmp_path / "c.h5ad", pd.Index(names)) as kept:
+    with control.control_cells(tmp_path / "c.h5ad", pd.Index(names)) as kept:
         for rows in picked:
-            kept.append(counts[rows], sizes[rows])
+            kept.append(turned_round[rows], sizes[rows])
         kept.finish(obs)
     found = anndata.read_h5ad(tmp_path / "c.h5ad")
     np.testing.assert_array_equal(found.X.toarray(), counts[whole].toarray())
