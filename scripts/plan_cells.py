@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 with job(snakemake) as log:
     screen = snakemake.params.screen
     rules = cell_rules(screen)
-    given = snakemake.input
-    shards = shards_of(given.shards, snakemake.params.names, given.metadata, given.guide_calls)
+    given, names = snakemake.input, snakemake.params.names
+    tables = (given.metadata, given.guide_calls)
+    shards = shards_of(given.shards, names, *tables, snakemake.params.came_as)
     known, genes = describe_shards(shards, screen, rules, next(iter(given.guide_targets), None))
-    place = f"{given.shards[0]}: obs"
+    place = f"{shards[0].place}: obs"
     cells, groups = plan_cells(known, rules, snakemake.params.seed, place)
     write_frame(cells, snakemake.output.cells)
     write_frame(groups, snakemake.output.groups)

@@ -30,12 +30,20 @@ class Shard:
         Table with more columns, a row for every cell.
     guide_calls
         Table with more columns, such as the guides that were called; cells may be missing.
+    came_as
+        The user's file that `path` was made from, where it is another one.
     """
 
     path: str
     name: str = ""
     metadata: str | None = None
     guide_calls: str | None = None
+    came_as: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The file to name in messages."""
+        return self.came_as or self.path
 
 
 def shards_of(
@@ -43,10 +51,11 @@ def shards_of(
     names: Sequence[str],
     metadata: Sequence[str] = (),
     guide_calls: Sequence[str] = (),
+    came_as: Sequence[str] = (),
 ) -> list[Shard]:
     """Return the shards of a dataset; of each kind of table there is one per shard, or none."""
     none = [None] * len(paths)
-    columns = (paths, names, metadata or none, guide_calls or none)
+    columns = (paths, names, metadata or none, guide_calls or none, came_as or none)
     return [Shard(*each) for each in zip(*columns, strict=True)]
 
 
@@ -120,7 +129,7 @@ def require_own_names(shards: Sequence[Shard], names: Sequence[pd.Index]) -> Non
 
 def _with_targets(obs: pd.DataFrame, guides: Guides, shard: Shard) -> pd.DataFrame:
     """Add the columns of the table of guides to cells, joined over the guides of each."""
-    place = shard.guide_calls or f"{shard.path}: obs"
+    place = shard.guide_calls or f"{shard.place}: obs"
     require_columns(obs, [guides.column], f"{place}: guide")
     table = read_any_table(guides.targets, named=True)
     rows = _rows_by_guide(table, guides.targets)

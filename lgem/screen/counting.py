@@ -45,13 +45,13 @@ def describe_shards(
             _check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
         cells.append(obs.index)
         known = annotated(obs, shard, guides)
-        described.append(describe_cells(known, rules, f"{shard.path}: obs"))
-        symbols = gene_symbols(var, screen["gene_symbols"], shard.path)
+        described.append(describe_cells(known, rules, f"{shard.place}: obs"))
+        symbols = gene_symbols(var, screen["gene_symbols"], shard.place)
         names = [var.index, *([] if symbols is None else [pd.Index(symbols)])]
         if not first:
-            first, genes = names, counted_genes(var, screen, shard.path)[0]
+            first, genes = names, counted_genes(var, screen, shard.place)[0]
         for mine, others in zip(names, first, strict=True):
-            check_same_genes(shard.path, mine, shards[0].path, others)
+            check_same_genes(shard.place, mine, shards[0].place, others)
     require_own_names(shards, cells)
     return described, genes
 

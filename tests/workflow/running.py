@@ -56,7 +56,8 @@ class Run:
     @property
     def errors(self) -> list[str]:
         """The messages of scripts that ended for a problem of the input."""
-        return re.findall(r"^lgem: error: (.*)$", self.output, re.MULTILINE)
+        # Not at the start of a line where two jobs have written at once.
+        return re.findall(r"lgem: error: (.*)$", self.output, re.MULTILINE)
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of the resulting tables; only blanks are missing."""

@@ -70,6 +70,7 @@ rule plan_cells:
         mem_mb=memory(1000, 1),
     params:
         names=lambda wildcards: LAYOUT.shard_names(wildcards.dataset),
+        came_as=lambda wildcards: LAYOUT.originals(wildcards.dataset),
         screen=screen_of,
         seed=CONFIG.seed,
         core=digest("plan_cells.py"),
@@ -97,7 +98,8 @@ rule count_shard:
     conda:
         "../../envs/screen.yaml"
     resources:
-        mem_mb=memory(2000, 3),
+        # Bounded by groups and genes, not by cells.
+        mem_mb=memory(2500, 0.5),
     params:
         screen=screen_of,
         target_sum=CONFIG.pseudobulk.target_sum,
