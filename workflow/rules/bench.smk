@@ -69,7 +69,7 @@ rule bench_counting:
     conda:
         "../../envs/screen.yaml"
     # Contenders may use the whole machine, and nothing runs beside them.
-    threads: workflow.cores or 1
+    threads: lambda wildcards: workflow.cores
     resources:
         mem_mb=memory(4000, 20),
     params:
@@ -94,7 +94,7 @@ rule bench_idle:
         "logs/bench/idle.benchmark.tsv"
     conda:
         "../../envs/report.yaml"
-    threads: workflow.cores or 1
+    threads: lambda wildcards: workflow.cores
     resources:
         mem_mb=memory(4000, 0),
     params:
