@@ -47,6 +47,20 @@ class InputError(ValueError):
         super().__init__(f"{place}: found {found}; expected {expected}{hint}")
 
 
+class JointInputError(ValueError):
+    """Several problems of the user's input, to be told together.
+
+    Parameters
+    ----------
+    problems
+        Each of them.
+    """
+
+    def __init__(self, problems: Iterable[InputError]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
 @contextmanager
 def about(place: str) -> Iterator[None]:
     """Say before the place of an InputError from the block where that place is."""

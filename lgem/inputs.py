@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lgem import shards, urls
+from lgem import heads, shards, urls
 from lgem.config import (
     ALL,
     GENE_EMBEDDINGS,
@@ -207,8 +207,26 @@ class Inputs:
         problems += [
             problem for model in self.config.models for problem in self._embedding_problems(model)
         ]
+        if not problems:
+            problems += self._head_problems()
         if problems:
             raise ConfigError(problems)
+
+    def _head_problems(self) -> list[str]:
+        """Say which files that are to be tables cannot be any."""
+        words = {*GENE_EMBEDDINGS, *PERTURBATION_EMBEDDINGS, *self.config.datasets}
+        tables = {
+            key: [path for path in paths if Path(path).is_file()]
+            for key, paths in self.own_files().items()
+            if not (key.startswith("models.") and paths[0] in words)
+        }
+        return [
+            str(problem)
+            for key, paths in tables.items()
+            for path in dict.fromkeys(paths)
+            if shards.is_table(path) or not key.endswith(".path")
+            if (problem := heads.problem(path, key))
+        ]
 
     def _file_problems(self, name: str, key: str, path: str) -> list[str]:
         """Say what is wrong with the files that a key of a dataset names."""

@@ -100,6 +100,37 @@ class Layout(Inputs):
             found["perturbations"] = stage if other in self.config.datasets else other
         return found
 
+    def own_demands(self, name: str) -> bool:
+        """Whether a model of the config has tables of its own, or was asked for dimensions."""
+        return any(
+            model.name == name and (self._own_tables(name) or model.dimensions not in ("auto", 0))
+            for model in self.config.models
+        )
+
+    def _own_tables(self, name: str) -> list[str]:
+        model, datasets = self.model(name), self.config.datasets
+        named = (model["genes"], model["perturbations"])
+        return [path for path in named if path is not None and path not in datasets]
+
+    def demands(self, name: str) -> dict[str, Any]:
+        """Return what the config asks of the genes and perturbations of a dataset."""
+        own = self._dataset(name).reference_network is not None
+        return {
+            "models": [{"name": m.name, **self.model(m.name)} for m in self.config.models],
+            "targets": self.config.screen.targets,
+            "splits": self.config.splits.model_dump(mode="json"),
+            **dict.fromkeys(("panel", "pathways", "removed_pathways"), None),
+            **self.network_files,
+            "reference": self.reference_network(name) if own else None,
+        }
+
+    def demanded_files(self, name: str) -> list[str]:
+        """Return the tables among them."""
+        asked = self.demands(name)
+        named = [asked["splits"]["file"], asked["reference"], *self.network_files.values()]
+        tables = [path for model in self.config.models for path in self._own_tables(model.name)]
+        return [*filter(None, named), *tables]
+
     def digest(self, name: str, settings: Sequence[str], models: Sequence[str]) -> str:
         """Return a short digest of what a result of a dataset depends on.
 

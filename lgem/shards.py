@@ -32,6 +32,11 @@ def parts(path: str) -> list[str]:
     return [str(place) for place in places if place.is_file()]
 
 
+def is_table(path: str) -> bool:
+    """Whether a path names a plain table."""
+    return path.endswith(TABLES)
+
+
 def problem(path: str, place: str) -> InputError | None:
     """Say why a file or folder is no screen of cells, as far as its name tells."""
     if Path(path).is_dir() and not path.rstrip("/").endswith(".zarr"):

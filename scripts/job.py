@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from lgem.errors import InputError, in_words
+from lgem.errors import InputError, JointInputError, in_words
 
 
 @contextmanager
@@ -31,6 +31,10 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         yield log
     except InputError as error:
         log.error("error: %s", error)
+        sys.exit(1)
+    except JointInputError as errors:
+        for problem in errors.problems:
+            log.error("error: %s", problem)
         sys.exit(1)
     except MemoryError:
         log.error("error: out of memory in rule %s; give it more mem_mb", snakemake.rule)

@@ -105,6 +105,38 @@ def read_pathways(
         If the file is unreadable or of another format, names a gene that was not measured or a
         gene twice in a pathway, or holds nothing for the panel.
     """
+    table, ends = check_pathways(path, rows, measured)
+    used = ends >= 0
+    every = pd.unique(table["pathway"])
+    codes, names = pd.factorize(table["pathway"][used])
+    if not len(names):
+        outside, unclear = int((ends == UNKNOWN).sum()), int((ends == AMBIGUOUS).sum())
+        found = f"no gene of the panel ({outside} rows outside, {unclear} with an ambiguous symbol)"
+        raise InputError(str(path), found, "genes of the panel; see network.panel")
+    loadings = np.zeros((genes, len(names)))
+    loadings[ends[used], codes] = table["loading"].to_numpy()[used]
+    counts = {
+        "rows": len(table),
+        "not_in_panel": int((ends == UNKNOWN).sum()),
+        "ambiguous": int((ends == AMBIGUOUS).sum()),
+        "used": int(used.sum()),
+        "pathways": len(names),
+        "pathways_left_out": len(every) - len(names),
+    }
+    return Pathways(loadings, [str(name) for name in names], counts)
+
+
+def check_pathways(
+    path: str | os.PathLike[str], rows: Mapping[str, int], measured: Collection[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read the rows of a table of pathways, and the position of each one's gene among `rows`.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or of another format, names a gene that was not measured or a
+        gene twice in a pathway.
+    """
     table = _read_table(path)
     ends = table["gene"].map(rows).fillna(UNKNOWN).to_numpy(dtype=int)
     strangers = pd.unique(table["gene"][(ends == UNKNOWN) & ~table["gene"].isin(measured)])
@@ -124,23 +156,7 @@ def read_pathways(
             f"a second loading of gene '{gene}' on pathway '{pathway}'",
             "one row for a gene of a pathway",
         )
-    every = pd.unique(table["pathway"])
-    codes, names = pd.factorize(table["pathway"][used])
-    if not len(names):
-        outside, unclear = int((ends == UNKNOWN).sum()), int((ends == AMBIGUOUS).sum())
-        found = f"no gene of the panel ({outside} rows outside, {unclear} with an ambiguous symbol)"
-        raise InputError(str(path), found, "genes of the panel; see network.panel")
-    loadings = np.zeros((genes, len(names)))
-    loadings[ends[used], codes] = table["loading"].to_numpy()[used]
-    counts = {
-        "rows": len(table),
-        "not_in_panel": int((ends == UNKNOWN).sum()),
-        "ambiguous": int((ends == AMBIGUOUS).sum()),
-        "used": int(used.sum()),
-        "pathways": len(names),
-        "pathways_left_out": len(every) - len(names),
-    }
-    return Pathways(loadings, [str(name) for name in names], counts)
+    return table, ends
 
 
 def _read_table(path: str | os.PathLike[str]) -> pd.DataFrame:

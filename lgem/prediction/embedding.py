@@ -21,6 +21,8 @@ PCA, PCA_UNADJUSTED, PCA_EXPRESSION = "pca", "pca_unadjusted", "pca_expression"
 LMF = "lmf"
 # Made from the samples behind the effects.
 OF_SAMPLES = (PCA_UNADJUSTED, LMF)
+# Made from the training effects, in one way or another.
+OF_EFFECTS = (PCA, PCA_EXPRESSION, *OF_SAMPLES)
 RANDOM, IDENTITY, FILE = "random", "identity", "file"
 TARGET, DATASET = "target", "dataset"
 

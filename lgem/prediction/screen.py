@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from lgem.errors import InputError, nearest
-from lgem.prediction.embedding import RANDOM
+from lgem.prediction.embedding import RANDOM, PerturbationEmbedding
 from lgem.prediction.intervals import fewest_residuals
 from lgem.prediction.linear_model import LinearModel
 from lgem.prediction.model import Fitted
@@ -49,17 +49,7 @@ def targets_to_predict(
     """
     if list(asked) != ["all"]:
         names = [SEPARATOR.join(sorted(name.split(SEPARATOR))) for name in asked]
-        for name in names:
-            why = model.embedding.why_not(name, index.find(name))
-            if model.embedding.source == RANDOM and not why:
-                why = index.find(name).reason  # any name has a random vector
-            if name == CONTROL:
-                why = "control, which nothing is done to"
-            if why:
-                close = nearest(name, [*index.genes, *(symbols or [])])
-                raise InputError(
-                    f"screen.targets: {name}", why, "genes, or combinations as A+B", close
-                )
+        check_targets(names, index, symbols, model.embedding)
         return list(dict.fromkeys(names))
     named = list(symbols) if symbols is not None else index.genes
     unique = [
@@ -67,6 +57,24 @@ def targets_to_predict(
         for row, name in enumerate(named)
     ]
     return sorted({*unique, *model.embedding.table})
+
+
+def check_targets(
+    names: Sequence[str],
+    index: TargetIndex,
+    symbols: Sequence[str] | None,
+    embedding: PerturbationEmbedding,
+) -> None:
+    """Raise an InputError for the first perturbation that an embedding has no vector for."""
+    for name in names:
+        why = embedding.why_not(name, index.find(name))
+        if embedding.source == RANDOM and not why:
+            why = index.find(name).reason  # any name has a random vector
+        if name == CONTROL:
+            why = "control, which nothing is done to"
+        if why:
+            close = nearest(name, [*index.genes, *(symbols or [])])
+            raise InputError(f"screen.targets: {name}", why, "genes, or combinations as A+B", close)
 
 
 def screen_table(

@@ -68,6 +68,17 @@ def panel_rows(
     if isinstance(panel, int) or panel == ALL:
         size = len(variance) if isinstance(panel, str) else panel
         return choose_panel(variance, targets, size, usable)
+    return listed_rows(panel, index)
+
+
+def listed_rows(panel: str, index: TargetIndex) -> np.ndarray:
+    """Return the sorted rows of the genes that a table names in its first column.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, names a gene that was not measured, or fewer than two.
+    """
     names = read_names(panel)
     if names[0].lower() in HEADINGS and index.find(names[0]).rows is None:
         names = names[1:]

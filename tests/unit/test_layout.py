@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lanes").mkdir()
     for name in ("lane_2.h5ad", "lane_1.h5ad", "genes.tsv"):
-        (tmp_path / "lanes" / name).touch()
+        (tmp_path / "lanes" / name).write_text("gene\tx\n", "utf-8")
     return tmp_path
 
 

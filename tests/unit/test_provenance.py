@@ -23,6 +23,7 @@ FOUNDATIONS = {
         "explain",
         "files",
         "h5ad",
+        "heads",
         "systems",
         "config",
         "config_dataset",
@@ -38,6 +39,7 @@ ALLOWED = {
     "screen": FOUNDATIONS,
     "prediction": FOUNDATIONS | {"screen"},
     "network": FOUNDATIONS,  # responses reach it as arrays: no other wing
+    "demands": FOUNDATIONS | {"screen", "prediction", "network"},  # asks all of them beforehand
     "figures": {"errors", "files"},  # tables in, pictures out
     **dict.fromkeys(FOUNDATIONS, FOUNDATIONS),
 }

@@ -69,7 +69,8 @@ def pathways(network_run, tmp_path_factory):
 
 def test_pathways_update_the_network_and_no_estimate_is_made_again(network_run, pathways):
     assert pathways.jobs == {
-        **{"network": 1, "network_tables": 1, "network_scores": 1, "network_responses": 1}
+        **{"check_demands": 1, "network": 1, "network_tables": 1, "network_scores": 1},
+        **{"network_responses": 1},
     }
     arrays = arrays_of(pathways)
     row = {name: i for i, name in enumerate(arrays["genes"])}

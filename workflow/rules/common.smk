@@ -153,6 +153,42 @@ def checked_profiles(wildcards):
     return f"results/{wildcards.dataset}/pseudobulk.h5ad"
 
 
+def planned(wildcards):
+    """Return what is known of genes and perturbations before anything is counted."""
+    folder = f"results/{wildcards.dataset}"
+    if screen_of(wildcards)["kind"] == "profiles":
+        return {"pseudobulk": f"{folder}/pseudobulk.h5ad"}
+    return {key: f"{folder}/work/{key}.parquet" for key in ("genes", "groups")}
+
+
+def demanded_files(wildcards):
+    """Return the tables that the config asks a dataset to suit."""
+    return [given(path) for path in LAYOUT.demanded_files(wildcards.dataset)]
+
+
+def checked(what):
+    """Return an input function for the check of what a rule is asked for, where it is asked.
+
+    A check that is made again, for the sake of another rule, changes no result.
+    """
+
+    def file(wildcards):
+        name = wildcards.dataset
+        model = wildcards.get("model", LAYOUT.models[0])
+        concerned = {
+            "splits": CONFIG.splits.file,
+            "model": LAYOUT.own_demands(model),
+            "screen": LAYOUT.own_demands(model) or CONFIG.screen.targets != ["all"],
+            "panel": "panel" in LAYOUT.network_files,
+            "pathways": {"pathways", "removed_pathways"} & LAYOUT.network_files.keys(),
+            "reference": LAYOUT.demands(name)["reference"],
+        }
+        asked = name in CONFIG.dataset and LAYOUT.is_perturbed(name) and concerned[what]
+        return ancient(f"results/{name}/work/demands.json") if asked else []
+
+    return file
+
+
 def per_shard(name):
     """Return an input function that names one file per shard of a dataset."""
 

@@ -80,6 +80,33 @@ rule plan_cells:
         "../../scripts/plan_cells.py"
 
 
+rule check_demands:
+    """Hold what the config asks for against genes and perturbations, before others cost time."""
+    input:
+        unpack(planned),
+        tables=demanded_files,
+    output:
+        "results/{dataset}/work/demands.json",
+    log:
+        "logs/{dataset}/check_demands.log",
+    benchmark:
+        "logs/{dataset}/check_demands.benchmark.tsv"
+    conda:
+        "../../envs/screen.yaml"
+    priority: 100
+    resources:
+        mem_mb=memory(1000, 10),
+    params:
+        asked=lambda wildcards: LAYOUT.demands(wildcards.dataset),
+        screen=screen_of,
+        seed=CONFIG.seed,
+        core=digest("check_demands.py"),
+    message:
+        "{wildcards.dataset}: checking tables, targets and dimensions"
+    script:
+        "../../scripts/check_demands.py"
+
+
 rule count_shard:
     """Sum the counts of one shard over groups of cells, in one pass; set control cells aside."""
     input:
@@ -143,6 +170,7 @@ rule control_cells:
         shards=per_shard("control_{shard}.h5ad"),
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         panel=network_file("panel"),
+        asked=checked("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
@@ -201,6 +229,7 @@ rule panel_profiles:
         unpack(table_files),
         checked=checked_profiles,
         panel=network_file("panel"),
+        asked=checked("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
