@@ -44,7 +44,9 @@ class InputError(ValueError):
 
     def __init__(self, place: str, found: str, expected: str, nearest: str | None = None) -> None:
         hint = f"; did you mean '{nearest}'?" if nearest else ""
-        super().__init__(f"{place}: found {found}; expected {expected}{hint}")
+        message = f"{place}: found {found}; expected {expected}{hint}"
+        # One line, whatever the user's file has in it.
+        super().__init__(" ".join(message.splitlines()))
 
 
 class JointInputError(ValueError):

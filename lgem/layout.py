@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lgem.config import (
+    ALL,
     BASELINES,
     CONTROLS,
     GENE_EMBEDDINGS,
@@ -100,12 +101,10 @@ class Layout(Inputs):
             found["perturbations"] = stage if other in self.config.datasets else other
         return found
 
-    def own_demands(self, name: str) -> bool:
-        """Whether a model of the config has tables of its own, or was asked for dimensions."""
-        return any(
-            model.name == name and (self._own_tables(name) or model.dimensions not in ("auto", 0))
-            for model in self.config.models
-        )
+    def is_demanding(self, name: str) -> bool:
+        """Whether tables, targets or dimensions of the config could fail to suit a dataset."""
+        asked = any(model.dimensions not in ("auto", 0) for model in self.config.models)
+        return asked or self.config.screen.targets != [ALL] or bool(self.demanded_files(name))
 
     def _own_tables(self, name: str) -> list[str]:
         model, datasets = self.model(name), self.config.datasets

@@ -14,8 +14,11 @@ from lgem.errors import InputError, counted, listing, nearest
 from lgem.network.covariance import centre, number_batches
 from lgem.network.names import AMBIGUOUS, UNKNOWN
 from lgem.network.structure import at_most_square
+from lgem.texts import read_texts
 
 PATHWAY_COLUMNS = ("gene", "pathway", "loading")
+# In standard deviations; squares of larger numbers would drown all others.
+LARGEST = 1e6
 
 
 def response_loadings(responses: np.ndarray, scale: np.ndarray, strength: float) -> np.ndarray:
@@ -162,19 +165,8 @@ def check_pathways(
 def _read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the three columns, loadings as finite numbers."""
     wanted = "a TSV with the columns gene, pathway and loading"
-    try:
-        table = pd.read_csv(
-            path,
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            index_col=False,
-            quoting=csv.QUOTE_NONE,  # a quotation mark that is never closed would swallow rows
-        )
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(str(path), f"no table ({str(error).strip()})", wanted) from error
-    table.columns = table.columns.str.strip(" \"'")
+    # A quotation mark that is never closed would swallow rows.
+    table = read_texts(path, "\t", wanted, csv.QUOTE_NONE)
     for column in PATHWAY_COLUMNS:
         if column not in table:
             raise InputError(
@@ -184,11 +176,14 @@ def _read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
                 nearest(column, list(table.columns)),
             )
     table = table[list(PATHWAY_COLUMNS)].apply(lambda column: column.str.strip(" \"'"))
-    values = pd.to_numeric(table["loading"], errors="coerce").replace([np.inf, -np.inf], np.nan)
-    bad = table.index[values.isna() | (table == "").any(axis=1)]
+    values = pd.to_numeric(table["loading"], errors="coerce")
+    fit = values.abs() <= LARGEST
+    bad = table.index[~fit | (table == "").any(axis=1)]
     if len(bad):
         found = ", ".join(f"{name} '{table.loc[bad[0], name]}'" for name in PATHWAY_COLUMNS)
-        raise InputError(f"{path}: row {bad[0] + 2}", found, "names, and a finite number")
+        raise InputError(
+            f"{path}: row {bad[0] + 2}", found, f"names, and a finite number, at most {LARGEST:g}"
+        )
     if table.empty:
         raise InputError(str(path), "no rows", wanted)
     return table.assign(loading=values)

@@ -153,6 +153,8 @@ def _present(table: pd.DataFrame, path: str | os.PathLike[str]) -> np.ndarray:
 def _no_edges(
     path: str | os.PathLike[str], table: pd.DataFrame, genes: Sequence[str], counts: dict[str, int]
 ) -> InputError:
+    if table.empty:
+        return InputError(str(path), "no edge below the first line", "a pair of genes in each row")
     named = pd.unique(table.iloc[:, :2].to_numpy().ravel())
     fates = ", ".join(f"{reason} {count}" for reason, count in counts.items())
     return InputError(

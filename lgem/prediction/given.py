@@ -75,7 +75,8 @@ def read_embedding(
         )
     if not values.any():
         raise InputError(path, "zeros alone", "vectors that tell names apart")
-    return dict(zip(names, values, strict=True))
+    # What has found the numbers rounds some of them in the last places.
+    return dict(zip(names, table.to_numpy(dtype=object).astype(float), strict=True))
 
 
 def genes_from_table(

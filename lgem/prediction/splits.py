@@ -11,6 +11,7 @@ import pandas as pd
 from lgem.errors import InputError, counted, listing, nearest
 from lgem.prediction.doubles import combination_folds, combinations_of
 from lgem.screen.labels import CONTROL, LabelRules, genes_of
+from lgem.texts import read_texts
 
 TRAIN, TEST, EXCLUDED = "train", "test", "excluded"
 # context: the one held out, blank but in scheme context. seen: how many genes of a combination
@@ -129,12 +130,9 @@ def read_split_table(path: str) -> pd.DataFrame:
     InputError
         Where it is no such table.
     """
-    separator = "," if path.endswith(".csv") else "\t"
-    try:
-        # Nothing counts as missing: a gene may be called NA.
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise InputError(path, f"an unreadable table ({error})", "a CSV or TSV table") from None
+    csv = path.endswith(".csv")
+    separator, between = (",", "commas") if csv else ("\t", "tabs")
+    return read_texts(path, separator, f"a table with {between} between its columns")
 
 
 def from_table(
@@ -201,7 +199,7 @@ def _fold_numbers(column: pd.Series, place: str) -> np.ndarray:
     if (names == "").any():
         row = int(np.argmax(names == "")) + 1
         raise InputError(f"{place}: fold", f"nothing in row {row}", "a fold in every row")
-    if names.str.fullmatch(r"\d+").all():
+    if names.str.fullmatch(r"[0-9]{1,9}").all():
         return names.astype(int).to_numpy()
     return pd.factorize(names, sort=True)[0] + 1
 

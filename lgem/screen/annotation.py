@@ -9,6 +9,7 @@ import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.tables import as_text, read_any_table, require_columns, with_columns
+from lgem.texts import check_columns
 
 # Column that every cell has: the name of its shard.
 SHARD = "shard"
@@ -132,6 +133,7 @@ def _with_targets(obs: pd.DataFrame, guides: Guides, shard: Shard) -> pd.DataFra
     place = shard.guide_calls or f"{shard.place}: obs"
     require_columns(obs, [guides.column], f"{place}: guide")
     table = read_any_table(guides.targets, named=True)
+    check_columns(table.columns, guides.targets)
     rows = _rows_by_guide(table, guides.targets)
     called = as_text(obs[guides.column])
     distinct = {

@@ -62,10 +62,19 @@ def open_store(path: str) -> Iterator[Store]:
     """Open an .h5ad or .zarr for reading; what is missing, truncated or no such file is told."""
     with _open_zarr(path) if is_zarr(path) else _open_h5ad(path) as root:
         for part in ("obs", "var"):
-            if part not in root:
+            if not _holds(root, part, path):
                 kind = ".zarr folder" if is_zarr(path) else ".h5ad file"
                 raise InputError(path, f"no '{part}' in the file", f"an {kind} (AnnData)")
         yield Store(path, root)
+
+
+def _holds(root: Any, part: str, path: str) -> bool:
+    """Whether a part is there; what HDF5 cannot even look up is told."""
+    try:
+        return part in root
+    except (RuntimeError, OSError, KeyError) as error:
+        told = " ".join(str(error).split())
+        raise InputError(path, f"a broken file ({told})", "a whole file (AnnData)") from None
 
 
 @contextmanager

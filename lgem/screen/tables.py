@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, counted, listing, nearest
+from lgem.texts import check_columns, check_lines
 
 SEPARATORS = {",": "comma", "\t": "tab"}
 
@@ -73,6 +74,7 @@ def with_columns(frame: pd.DataFrame, table: pd.DataFrame, path: str) -> pd.Data
     Names may occur twice in the frame, replicates of one label, but not in the table. Rows that
     the table lacks are missing.
     """
+    check_columns(table.columns, path)
     twice = table.index[table.index.duplicated() & table.index.isin(frame.index)]
     if len(twice):
         raise InputError(path, f"more than one row for {listing(twice.unique())}", "one row each")
@@ -127,6 +129,7 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
             raise
         told = " ".join(str(error).split())
         raise InputError(path, f"an unreadable table ({told})", "a CSV or TSV table") from None
+    _check_rows(table, path)
     table.columns = pd.Index(header.to_numpy())  # as spelled: pandas numbers doubles
     if not isinstance(table.index, pd.RangeIndex):
         # One name fewer in the header than columns: pandas took the first as names.
@@ -136,6 +139,25 @@ def read_any_table(path: str, *, named: bool = False) -> pd.DataFrame:
     else:
         table.index = pd.Index([str(row + 1) for row in range(len(table))])
     return table
+
+
+def _check_rows(table: pd.DataFrame, path: str) -> None:
+    """Refuse rows whose fields are not those that the first line names, and swallowed ones.
+
+    One field more is a column of names without a name, as R writes it.
+    """
+    more = 0 if isinstance(table.index, pd.RangeIndex) else table.index.nlevels
+    if more > 1 or (more and len(table) and table.shape[1] and table.iloc[:, -1].isna().all()):
+        last = "" if more > 1 else ", the last one blank"
+        raise InputError(
+            path,
+            f"rows with {counted(more, 'field')} more than the first line has{last}",
+            "as many fields in every row as names of columns",
+        )
+    for _, column in table.select_dtypes(["object", "string"]).items():
+        check_lines(column, path)
+    if more:
+        check_lines(table.index.to_series(), path)
 
 
 def _texts(path: str, **options: Any) -> pd.DataFrame:

@@ -31,6 +31,7 @@ FOUNDATIONS = {
         "layout",
         "progress",
         "shards",
+        "texts",
         "urls",
     ),
     "provenance",

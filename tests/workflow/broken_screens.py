@@ -364,12 +364,6 @@ DATA_PROBLEMS = {
         {"kind": "profiles", "path": "table.tsv", "reference_network": "edges.tsv"},
         "network/scores.tsv",
     ),
-    "no_table": Problem(
-        lambda folder: (profiles()(folder), (folder / "edges.tsv").write_bytes(b"\xff\xfe\x00")),
-        ["no_table/edges.tsv: found a file that cannot be read", "expected edges as CSV or TSV"],
-        {"kind": "profiles", "path": "table.tsv", "reference_network": "edges.tsv"},
-        "network/scores.tsv",
-    ),
     "unconnected": Problem(
         cells(unconnected),
         BATCH_TOLD,

@@ -69,8 +69,7 @@ def pathways(network_run, tmp_path_factory):
 
 def test_pathways_update_the_network_and_no_estimate_is_made_again(network_run, pathways):
     assert pathways.jobs == {
-        **{"check_demands": 1, "network": 1, "network_tables": 1, "network_scores": 1},
-        **{"network_responses": 1},
+        **{"network": 1, "network_tables": 1, "network_scores": 1, "network_responses": 1}
     }
     arrays = arrays_of(pathways)
     row = {name: i for i, name in enumerate(arrays["genes"])}

@@ -166,27 +166,15 @@ def demanded_files(wildcards):
     return [given(path) for path in LAYOUT.demanded_files(wildcards.dataset)]
 
 
-def checked(what):
-    """Return an input function for the check of what a rule is asked for, where it is asked.
+def check_of_demands(wildcards):
+    """Return the check of what the config asks of a dataset, if that is more than its data.
 
-    A check that is made again, for the sake of another rule, changes no result.
+    The report waits for it, and nothing else does: it runs before whatever else could, and when
+    it runs again no result has to.
     """
-
-    def file(wildcards):
-        name = wildcards.dataset
-        model = wildcards.get("model", LAYOUT.models[0])
-        concerned = {
-            "splits": CONFIG.splits.file,
-            "model": LAYOUT.own_demands(model),
-            "screen": LAYOUT.own_demands(model) or CONFIG.screen.targets != ["all"],
-            "panel": "panel" in LAYOUT.network_files,
-            "pathways": {"pathways", "removed_pathways"} & LAYOUT.network_files.keys(),
-            "reference": LAYOUT.demands(name)["reference"],
-        }
-        asked = name in CONFIG.dataset and LAYOUT.is_perturbed(name) and concerned[what]
-        return ancient(f"results/{name}/work/demands.json") if asked else []
-
-    return file
+    name = wildcards.dataset
+    asked = LAYOUT.is_perturbed(name) and LAYOUT.is_demanding(name)
+    return [f"results/{name}/work/demands.json"] if asked else []
 
 
 def per_shard(name):

@@ -66,7 +66,6 @@ rule network:
         new_cells=new_cells,
         pathways=network_file("pathways"),
         removed_pathways=network_file("removed_pathways"),
-        asked=checked("pathways"),
     output:
         precision="results/{dataset}/network/precision.npz",
         updates=report(
@@ -204,7 +203,6 @@ rule network_scores:
         precision="results/{dataset}/network/precision.npz",
         estimators="results/{dataset}/network/estimators.tsv",
         reference=reference_network,
-        asked=checked("reference"),
     output:
         scores=report(
             "results/{dataset}/network/scores.tsv",

@@ -7,7 +7,6 @@ rule splits:
         effects="results/{dataset}/effects.h5ad",
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         file=given(CONFIG.splits.file) if CONFIG.splits.file else [],
-        asked=checked("splits"),
     output:
         "results/{dataset}/splits.tsv",
     log:
@@ -38,7 +37,6 @@ rule fit:
         splits="results/{dataset}/splits.tsv",
         genes=embedding_file("genes"),
         perturbations=embedding_file("perturbations"),
-        asked=checked("model"),
     output:
         directory("results/{dataset}/models/{model}"),
     log:
@@ -168,7 +166,6 @@ rule screen:
         effects="results/{dataset}/effects.h5ad",
         genes=embedding_file("genes", first=True),
         perturbations=embedding_file("perturbations", first=True),
-        asked=checked("screen"),
     output:
         screen=report(
             "results/{dataset}/screen.tsv",

@@ -6,6 +6,7 @@ rule report:
     input:
         results=report_inputs,
         config="results/{dataset}/config.yaml",
+        asked=check_of_demands,
     output:
         "results/{dataset}/report.html",
     log:

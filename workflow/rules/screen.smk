@@ -170,7 +170,6 @@ rule control_cells:
         shards=per_shard("control_{shard}.h5ad"),
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         panel=network_file("panel"),
-        asked=checked("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
@@ -229,7 +228,6 @@ rule panel_profiles:
         unpack(table_files),
         checked=checked_profiles,
         panel=network_file("panel"),
-        asked=checked("panel"),
     output:
         "results/{dataset}/control_cells.h5ad",
     log:
