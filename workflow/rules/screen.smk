@@ -91,9 +91,9 @@ rule check_demands:
         "logs/{dataset}/check_demands.log",
     benchmark:
         "logs/{dataset}/check_demands.benchmark.tsv"
+    priority: 100
     conda:
         "../../envs/screen.yaml"
-    priority: 100
     resources:
         mem_mb=memory(1000, 10),
     params:
