@@ -168,7 +168,7 @@ BAD = {
     "commas": (HEADER.replace("\t", ","), "no column 'gene'; there are: gene,pathway,loading"),
     "other names": ("Gene\tpathway\tloading\n", "no column 'gene'.*did you mean 'Gene'"),
     "misspelt": ("gene\tpathway\tloadings\n", "no column 'loading'.*did you mean 'loadings'"),
-    "ragged": (HEADER + "ENSG1\ta\t1\nENSG2\ta\t1\t7\n", "no table.*line 3"),
+    "ragged": (HEADER + "ENSG1\ta\t1\nENSG2\ta\t1\t7\n", "row 3: .*4 fields.*expected 3"),
     "text": (HEADER + "ENSG1\ta\t1\nENSG2\tb\tstrong\n", "row 3: .*'ENSG2'.*'b'.*'strong'"),
     "nan": (HEADER + "ENSG1\ta\tnan\n", "row 2: .*'nan'.*finite number"),
     "inf": (HEADER + "ENSG1\ta\t-inf\n", "row 2: .*'-inf'.*finite number"),

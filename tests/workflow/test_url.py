@@ -109,14 +109,23 @@ def test_a_wrong_file_and_a_silent_server_end_the_run_in_words(place, tmp_path, 
         datasets = {
             "wrong": {"url": f"{address}/screen.h5ad", "sha256": "0" * 64, **CELLS},
             "closed": {"url": closed, **CELLS},
+            "member": {"url": f"{address}/12345", "path": "norman/perturb.h5ad", **CELLS},
         }
-        write_config(tmp_path, dataset=["wrong", "closed"], datasets=datasets)
+        write_config(tmp_path, dataset=list(datasets), datasets=datasets)
         targets = [f"results/{name}/pseudobulk.h5ad" for name in datasets]
         ended = snakemake(tmp_path, *targets, "--keep-going")
     ended_in_words(ended)
     found = hashlib.sha256((place / "screen.h5ad").read_bytes()).hexdigest()
-    silent, wrong = sorted(ended.errors, key=lambda message: "sha256" in message)
+    assert len(ended.errors) == len(datasets)
+    words = ("sha256: found", "Connection refused", "norman/perturb.h5ad")
+    wrong, silent, member = [next(e for e in ended.errors if word in e) for word in words]
+    assert "found no such file in the archive; expected one of: norman/perturb_proc" in member
+    assert member.endswith("did you mean 'norman/perturb_processed.h5ad'?")
     assert wrong == f"url: {address}/screen.h5ad: sha256: found {found}; expected {'0' * 64}"
     assert "found no way to it (Connection refused); expected an answer; try again later" in silent
     assert "hush" not in ended.output
-    assert not [name for name in files(tmp_path / "resources") if "download" in name]
+    assert not [
+        name
+        for name in files(tmp_path / "resources")
+        if "download" in name and "member/" not in name
+    ]
