@@ -15,7 +15,7 @@ from scipy import sparse
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.stores import Store
-from lgem.screen.turning import row_ranges, turned
+from lgem.screen.turning import pointers_of, row_ranges, turned
 
 # A block's stored values: half a million takes about 40 MB on the way through normalisation.
 BLOCK_VALUES = 500_000
@@ -126,9 +126,7 @@ class CountMatrix:
 
     def _csr_rows(self, values: int) -> Iterator[Block]:
         rows, columns = self.shape
-        pointers = self._node["indptr"][:].astype(np.int64)
-        if len(pointers) != rows + 1:
-            raise ValueError(f"{len(pointers) - 1} rows instead of {rows}")
+        pointers = pointers_of(self._node, rows, "rows")
         data, indices = self._node["data"], self._node["indices"]
         for start, stop in row_ranges(pointers, values):
             part = slice(int(pointers[start]), int(pointers[stop]))

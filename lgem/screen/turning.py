@@ -15,6 +15,24 @@ import numpy as np
 from scipy import sparse
 
 
+def pointers_of(node: Any, number: int, what: str) -> np.ndarray:
+    """Return where each row (or column) begins among the stored values, and where the last ends.
+
+    Raises
+    ------
+    ValueError
+        Where they are not as many, or do not divide what is stored: nobody should ask a broken
+        file for what it does not have.
+    """
+    pointers = node["indptr"][:].astype(np.int64)
+    if len(pointers) != number + 1:
+        raise ValueError(f"{len(pointers) - 1} {what} instead of {number}")
+    stored = min(node["data"].shape[0], node["indices"].shape[0])
+    if pointers[0] < 0 or pointers[-1] > stored or (np.diff(pointers) < 0).any():
+        raise ValueError(f"{what} that do not divide its {stored} stored values")
+    return pointers
+
+
 def row_ranges(pointers: np.ndarray, values: int) -> Iterator[tuple[int, int]]:
     """Yield ranges of rows that hold at most `values` stored values, or a single row.
 
@@ -48,9 +66,7 @@ def turned(
         Folder of a temporary file, which takes 12 to 16 bytes a stored value.
     """
     rows, columns = shape
-    pointers = node["indptr"][:].astype(np.int64)
-    if len(pointers) != columns + 1:
-        raise ValueError(f"{len(pointers) - 1} columns instead of {columns}")
+    pointers = pointers_of(node, columns, "columns")
     used = int(pointers[0]), int(pointers[-1])
     ends = np.concatenate([[0], np.cumsum(_per_row(node["indices"], rows, values, used))])
     ranges = list(row_ranges(ends, values))
