@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,30 +110,6 @@ def succeed(folder: Path, *arguments: str, **options: Any) -> Run:
     run = snakemake(folder, *arguments, **options)
     assert run.status == 0, run.output
     return run
-
-
-def killed(folder: Path, moment: Callable[[], bool], cores: int = 2) -> None:
-    """Start the workflow, and kill it with all its processes at a moment."""
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--cores", str(cores)),
-    ]
-    with (folder / "killed.log").open("w") as log:
-        run = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        end = time.monotonic() + 300
-        while not moment():
-            told = (folder / "killed.log").read_text("utf-8")
-            assert run.poll() is None, f"the run ended before the moment:\n{told}"
-            assert time.monotonic() < end, f"the moment never came:\n{told}"
-            time.sleep(0.002)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        status = run.wait()
-    assert status == -signal.SIGKILL
 
 
 def ended_in_words(run: Run) -> None:

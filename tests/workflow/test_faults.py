@@ -32,7 +32,7 @@ BYTES_REPEAT |= {".pdf", ".png"}
 # timings, not results, and its figure.
 ELSEWHERE = {
     *("download_package", "unpack", "profile_pseudobulk", "panel_profiles"),
-    *("network_new_cells", "exchange", "import_cells", "download"),
+    *("network_new_cells", "exchange", "import_cells", "download", "check_demands"),
 }
 NOT_KILLED = {"job", "figure_update_speed"}
 NOT_KILLED |= {path.stem for path in (ROOT / "scripts").glob("bench*.py")}
@@ -75,6 +75,9 @@ def test_every_script_of_a_run_is_killed_twice_and_no_result_differs(
     assert not (folder / "results/tiny/differential_expression.tsv").exists()
     assert "effects" in deaths(killer, "between")
     monkeypatch.delenv("LGEM_KILL_ALL")
+    locked = snakemake(folder)
+    assert locked.status == 1
+    assert "--unlock" in locked.output
     succeed(folder, "--unlock")
 
     run = succeed(folder, "--retries", "2", patience=1500)
@@ -135,6 +138,7 @@ def test_scripts_of_other_sources_new_cells_and_exchange_are_killed_likewise(
     entries["fetched"] = {**CELLS, "url": f"{address}/counts.tsv", "metadata": "cells.tsv"}
     targets = ["results/mine/work/new_cells.h5ad", "results/bulk/exchange/mean_predicted.h5ad"]
     targets += [f"results/{name}/work/cells.parquet" for name in ("table", "fetched")]
+    targets.append("results/mine/work/demands.json")
     places = [tmp_path / "undisturbed", tmp_path / "killed"]
     for folder in places:
         folder.mkdir()

@@ -18,7 +18,6 @@ from lgem.config import BASELINES, CONTROLS, load
 from lgem.layout import Layout
 from lgem.prediction.training import ANSWERED
 from lgem.screen.labels import LabelRules
-from tests.workflow.faults import hidden
 from tests.workflow.promised import COLUMNS, FIGURES, FITTED, KINDS, RESULTS
 from tests.workflow.running import (
     ROOT,
@@ -27,8 +26,6 @@ from tests.workflow.running import (
     copy_repository,
     differing,
     files,
-    killed,
-    snakemake,
     succeed,
     write_config,
 )
@@ -189,7 +186,9 @@ def test_every_kept_perturbation_is_held_out_once(whole_run):
 
 
 def test_results_carry_their_provenance(results):
-    for path in results.rglob("*.h5ad"):
+    made = [path for path in results.rglob("*.h5ad") if path.parent.name != "work"]
+    assert len(made) > 5
+    for path in made:
         origin = json.loads(anndata.read_h5ad(path, backed="r").uns["provenance"])
         assert origin["dataset"] == "tiny"
         assert origin["seed"] == 1
@@ -222,37 +221,6 @@ def test_the_merged_config_repeats_the_run_on_one_core_byte_by_byte(whole_run, r
     second = files(folder / "resources") | files(folder / "results" / "tiny", BYTES_REPEAT)
     assert len(first) > 60
     assert differing(first, second) == []
-
-
-def test_a_killed_run_is_repeated_and_ends_as_if_nothing_had_been(whole_run, results, tmp_path):
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    shutil.copy(whole_run.folder / "config.yaml", folder)
-    markers = folder / ".snakemake" / "incomplete"
-
-    def in_the_middle():
-        """Whether models have begun to be fitted, and a job is under way."""
-        begun = (folder / "results" / "tiny" / "models").exists()
-        return begun and markers.is_dir() and any(path.is_file() for path in markers.rglob("*"))
-
-    killed(folder, in_the_middle)
-    assert not (folder / "results" / "tiny" / "report.html").exists()
-    before = files(folder / "results" / "tiny", BYTES_REPEAT)
-    assert before
-
-    locked = snakemake(folder)
-    assert locked.status == 1
-    assert "--unlock" in locked.output
-    succeed(folder, "--unlock")
-    run = succeed(folder)
-    assert {"evaluate", "report"} <= run.jobs.keys()
-    assert "simulate" not in run.jobs  # what was done stays done
-
-    first = files(whole_run.folder / "resources") | files(results, BYTES_REPEAT)
-    second = files(folder / "resources") | files(folder / "results" / "tiny", BYTES_REPEAT)
-    assert hidden(folder / "results") == set()
-    assert differing(first, second) == []
-    assert succeed(folder).jobs == {}
 
 
 def test_shards_and_the_order_of_cells_change_no_table(whole_run, results, tmp_path):
