@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: help demo test lint format schema lock clean
+.PHONY: help install demo test lint format schema lock clean
 
 help:
 	@echo "make demo    install into .venv and run the whole chain on a simulated screen"
+	@echo "make install install into .venv, and nothing else"
 	@echo "make test    install into .venv and run all tests"
 	@echo "make lint    check style, types, schema and workflow"
 	@echo "make format  rewrite the sources in the project's style"
@@ -19,6 +20,8 @@ help:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
+
+install: .venv/ready
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --quiet rules --config dataset=demo

@@ -115,17 +115,6 @@ class Inputs:
         dataset = self._dataset(name)
         return dataset.path or urls.file_name(dataset.url or "")
 
-    def checksum(self, name: str) -> str | None:
-        """Return the checksum that a download is to have, if it is news.
-
-        The one that the first download has left is none: to copy it to the config asks for no
-        second download.
-        """
-        dataset = self._dataset(name)
-        record = Path(f"resources/{name}/download.sha256")
-        known = urls.recorded_checksum(record, dataset.url) if dataset.url else None
-        return None if dataset.sha256 == known else dataset.sha256
-
     def tables(self, name: str) -> dict[str, str]:
         """Return the tables of a dataset of profiles, by what they hold."""
         dataset = self._dataset(name)
@@ -187,6 +176,7 @@ class Inputs:
         new = [name for name in [self.config.network.new_cells] if name in self.config.datasets]
         for name in dict.fromkeys([*self.config.dataset, *self.config.transferred, *new]):
             dataset = self._dataset(name)
+            problems += self._checksum_problems(name)
             if self._is_archive(name):
                 problem = shards.problem(str(dataset.path), f"datasets.{name}.path")
                 problems += [str(problem)] if problem and dataset.kind == "cells" else []
@@ -227,6 +217,17 @@ class Inputs:
             if shards.is_table(path) or not key.endswith(".path")
             if (problem := heads.problem(path, key))
         ]
+
+    def _checksum_problems(self, name: str) -> list[str]:
+        """Say that a checksum is not that of the download: it is not made again for a slip."""
+        asked, there = self._dataset(name).sha256, f"resources/{name}/download"
+        record = Path(f"{there}.sha256")
+        url = self._dataset(name).url
+        known = urls.recorded_checksum(record, url) if url else None
+        if None in (asked, known) or asked == known or not Path(there).exists():
+            return []
+        expected = f"{known}, that of {there}; remove that file and {record.name} to load it anew"
+        return [str(InputError(f"datasets.{name}.sha256", str(asked), expected))]
 
     def _file_problems(self, name: str, key: str, path: str) -> list[str]:
         """Say what is wrong with the files that a key of a dataset names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,6 +27,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
             handlers.append(logging.FileHandler(str(snakemake.log[0]), mode="w"))
     logging.basicConfig(level=logging.WARNING, format="lgem: %(message)s", handlers=handlers)
     log = logging.getLogger("lgem")
+    # Barcodes of lanes and symbols of genes may occur twice; what matters of that is told.
+    warnings.filterwarnings("ignore", message=".*names are not unique")
     log.setLevel(logging.INFO)  # libraries speak up from warnings on
     try:
         yield log

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lgem.files import write_json, write_table
 from lgem.provenance import provenance
+from lgem.screen.annotation import BETWEEN_GUIDES
 from lgem.screen.effects import factors_used, not_estimable
 from lgem.screen.io import group_statistics, symbols_of
 from lgem.screen.labels import TargetIndex
@@ -28,6 +29,7 @@ with job(snakemake) as log:
         TargetIndex(list(pseudobulk.var_names), symbols_of(pseudobulk.var)),
         snakemake.params.min_cells if counts else 1,
         counts=counts,
+        between=BETWEEN_GUIDES if screen["guide_calls"] else None,
     )
     kept = statistics.only(list(table.loc[table["status"] == KEPT, "perturbation"]))
     factors = factors_used(kept, ["batch", *screen["covariates"]], snakemake.params.adjust_batch)
@@ -42,5 +44,7 @@ with job(snakemake) as log:
     write_json(
         {**summary, "provenance": provenance(**snakemake.params.origin)}, snakemake.output.summary
     )
+    if not summary["perturbations_with_measured_target"]:
+        log.warning("no perturbation has a measured target; are genes named by ids? gene_symbols")
     for name, reason in summary["perturbations_left_out"].items():
         log.info("%s left out: %s", name, reason)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lgem.errors import InputError, listing, nearest
+from lgem.errors import InputError, counted, listing, nearest
 from lgem.screen.tables import as_text, read_any_table, require_columns, with_columns
 from lgem.texts import check_columns
 
@@ -15,6 +16,9 @@ from lgem.texts import check_columns
 SHARD = "shard"
 # Between the guides of a cell in tables of guide calls, as Cell Ranger writes them.
 BETWEEN_GUIDES = "|"
+# With fewer of its rows for cells that are there, a table of calls belongs to other cells.
+FEWEST_CALLED = 0.2
+LOG = logging.getLogger("lgem")
 
 
 @dataclass(frozen=True)
@@ -94,16 +98,38 @@ def annotated(obs: pd.DataFrame, shard: Shard, guides: Guides | None) -> pd.Data
         obs = with_columns(obs, table, shard.metadata)
     if shard.guide_calls is not None:
         table = read_any_table(shard.guide_calls, named=True)
-        if not table.index.isin(obs.index).any():
-            raise InputError(
-                shard.guide_calls,
-                f"no row for any cell; there are: {listing(table.index, 3)}",
-                f"rows for cells such as: {listing(obs.index, 3)}",
-            )
+        _check_cells_called(table.index, obs.index, shard.guide_calls)
         obs = with_columns(obs, table, shard.guide_calls)
     if SHARD not in obs:
         obs = obs.assign(**{SHARD: shard.name})
     return obs if guides is None else _with_targets(obs, guides, shard)
+
+
+def _check_cells_called(called: pd.Index, cells: pd.Index, path: str) -> None:
+    """Tell of calls in cells that are not there: they may be those of another lane.
+
+    Lanes share a few of their barcodes by chance; cells that were filtered out keep their calls.
+    """
+    there = called.isin(cells)
+    if not there.any():
+        raise InputError(
+            path,
+            f"no row for any cell; there are: {listing(called, 3)}",
+            f"rows for cells such as: {listing(cells, 3)}",
+        )
+    if there.mean() < FEWEST_CALLED:
+        raise InputError(
+            path,
+            f"rows for {counted(int(there.sum()), 'cell')}, and {int((~there).sum())} for cells "
+            f"that are not there, such as: {listing(called[~there], 3)}",
+            f"the calls of this lane, with rows for cells such as: {listing(cells, 3)}",
+        )
+    if not there.all():
+        LOG.warning(
+            "%s: %d of %d rows name cells that are not there, such as %s; are these the calls of "
+            "this lane?",
+            *(path, (~there).sum(), len(there), listing(called[~there], 3)),
+        )
 
 
 def require_own_names(shards: Sequence[Shard], names: Sequence[pd.Index]) -> None:

@@ -71,8 +71,8 @@ def download(
 ) -> str:
     """Download a file; return its SHA-256.
 
-    Without a checksum the first download leaves its own in ``OUTPUT.sha256``: a later one from
-    the same address must have that.
+    The first download leaves its checksum in ``OUTPUT.sha256``: without one in the config, a later
+    one from the same address must have that.
 
     Raises
     ------
@@ -96,8 +96,9 @@ def download(
                 f"{earlier}; remove that file to accept the new one",
             )
         partial.finish()
-    if sha256 is None and earlier is None:
+    if earlier is None:
         write_text(f"{found}  {masked(url)}\n", record)
+    if sha256 is None and earlier is None:
         LOG.info("sha256 %s; put it in the config, so that no other file is accepted", found)
     return found
 

@@ -180,7 +180,7 @@ def _require_unique(names: pd.Index, what: str, remedy: str, place: str) -> None
     if len(twice):
         raise InputError(
             f"{place}: genes",
-            f"{len(twice)} {what} that occur more than once, such as '{twice[0]}'",
+            f"{what} that occur more than once: {len(twice)}, such as '{twice[0]}'",
             f"unique {what}, or {remedy} in the config",
         )
 

@@ -27,6 +27,7 @@ def perturbation_table(
     min_cells: int,
     *,
     counts: bool,
+    between: str | None = None,
 ) -> pd.DataFrame:
     """Return one row per perturbation that was asked for, in the order of their names.
 
@@ -42,6 +43,8 @@ def perturbation_table(
         Cells that a perturbation needs to be kept.
     counts
         Whether expression comes from counts; then a fold change can be given.
+    between
+        What joins the guides of a cell with several, if anything does.
 
     Returns
     -------
@@ -67,13 +70,19 @@ def perturbation_table(
             {
                 "perturbation": name,
                 "n_cells": len(members),
-                "n_guides": len(set(members["guide"]) - {MISSING}) if guided else np.nan,
+                "n_guides": _guides(members["guide"], between) if guided else np.nan,
                 **_on_target(statistics, str(name), measured, targets.genes, counts),
                 "status": LEFT_OUT if reason else KEPT,
                 "reason": reason,
             }
         )
     return pd.DataFrame(rows)
+
+
+def _guides(guide: pd.Series, between: str | None) -> int:
+    """Count the guides that some cells have, each once."""
+    joint = set(guide) - {MISSING}
+    return len(joint if between is None else {one for text in joint for one in text.split(between)})
 
 
 def mark_not_estimable(qc: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFrame:

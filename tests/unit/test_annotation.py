@@ -198,3 +198,20 @@ def test_one_table_cannot_describe_cells_of_one_name_in_two_shards(tmp_path):
     )
     other = path_of(tmp_path, "n.tsv", lanes(names, "y"))
     assert [set(cells["batch"]) for cells in describe(paths, [table, other])] == [{"x"}, {"y"}]
+
+
+def test_calls_that_mostly_name_other_cells_are_refused_and_a_few_are_told(tmp_path, caplog):
+    cells = pd.DataFrame(index=[f"c{number}" for number in range(20)])
+    table = tmp_path / "calls.csv"
+    for own, refused in ((3, True), (5, False)):
+        rows = [f"c{number},g" for number in range(own)]
+        rows += [f"other{number},g" for number in range(20 - own)]
+        table.write_text("\n".join(["cell,guide", *rows]), "utf-8")
+        shard = Shard("a.h5ad", "1", guide_calls=str(table))
+        if refused:
+            with pytest.raises(InputError, match="rows for 3 cells, and 17 for cells that are not"):
+                annotated(cells, shard, None)
+        else:
+            with caplog.at_level("WARNING", logger="lgem"):
+                assert annotated(cells, shard, None)["guide"].notna().sum() == own
+            assert "15 of 20 rows name cells that are not there, such as other0" in caplog.text

@@ -71,10 +71,10 @@ def test_a_file_comes_whole_and_leaves_its_checksum(server, output, caplog):
     assert [asked["path"] for asked in server.asked] == ["/x.h5ad?download=1"]
 
 
-def test_a_known_checksum_leaves_no_other(server, output):
+def test_a_known_checksum_is_left_as_well_to_be_compared_with_the_config(server, output):
     server.tell(Answer())
     assert download(server.url + "/x", str(output), SHA256, QUICK) == SHA256
-    assert left(output) == ["download"]
+    assert left(output) == ["download", "download.sha256"]
 
 
 @pytest.mark.parametrize("answer", [Answer(chunked=True), Answer(tag=None), Answer(tag='W/"1"')])
@@ -218,7 +218,7 @@ def test_another_run_goes_on_with_what_is_there(server, output):
     server.tell(Answer())
     assert download(server.url + "/x.h5ad", str(output), SHA256, QUICK) == SHA256
     assert server.ranges == [f"bytes={HALF}-"]
-    assert left(output) == ["download"]
+    assert left(output) == ["download", "download.sha256"]
 
 
 def test_what_came_from_elsewhere_is_dropped(server, output):

@@ -90,17 +90,18 @@ def test_beside_a_path_an_address_is_an_archive_of_all_files(folder):
     assert found.downloaded("d") == "p/x.csv"
 
 
-def test_a_checksum_is_news_where_the_first_download_did_not_leave_it(folder):
+def test_a_checksum_that_is_not_that_of_the_download_is_told_and_nothing_is_touched(folder):
+    given = layout({"url": ZENODO, "sha256": "a" * 64, **CELLS})
     record = folder / "resources/d/download.sha256"
     record.parent.mkdir(parents=True)
-    given = layout({"url": ZENODO, "sha256": "a" * 64, **CELLS})
-    assert given.checksum("d") == "a" * 64
-    record.write_text(f"{'a' * 64}  {ZENODO}\n")
-    assert given.checksum("d") is None
-    assert layout({"url": ZENODO, **CELLS}).checksum("d") is None
-    assert layout({"url": ZENODO, "sha256": "b" * 64, **CELLS}).checksum("d") == "b" * 64
-    elsewhere = layout({"url": ZENODO + "&x=1", "sha256": "a" * 64, **CELLS})
-    assert elsewhere.checksum("d") == "a" * 64
+    record.write_text(f"{'b' * 64}  {ZENODO}\n")
+    given.check_files()  # nothing has been downloaded
+    record.with_name("download").touch()
+    with pytest.raises(ConfigError, match=f"d.sha256: found {'a' * 64}; expected {'b' * 64}, that"):
+        given.check_files()
+    layout({"url": ZENODO, "sha256": "b" * 64, **CELLS}).check_files()
+    layout({"url": ZENODO, **CELLS}).check_files()
+    layout({"url": ZENODO + "&x=1", "sha256": "a" * 64, **CELLS}).check_files()
 
 
 def test_a_checksum_changes_no_digest_and_a_password_reaches_none():

@@ -231,7 +231,7 @@ def test_metadata_that_do_not_fit_are_told(tmp_path):
 
 def test_genes_that_occur_twice_in_a_header_are_told(tmp_path):
     path = table(tmp_path, "\tg1\tg1\ns1\t1\t2\ns2\t3\t4\n")
-    with pytest.raises(InputError, match=r"genes: found 1 gene names that occur more than once"):
+    with pytest.raises(InputError, match=r"genes: found gene names that occur more than once: 1"):
         read_dataset_profiles({"table": path}, ENTRY)
 
 

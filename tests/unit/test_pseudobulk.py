@@ -251,7 +251,10 @@ def test_identifiers_are_kept_beside_symbols_that_occur_twice(screen, tmp_path):
 @pytest.mark.parametrize("duplicates", ["error", "keep_ids"])
 def test_gene_names_that_occur_twice_stop_the_run_unless_summed(duplicates):
     twice = pd.Index(["a", "b", "a"])
-    with pytest.raises(InputError, match=r"^x: genes: found 1 gene names .* such as 'a'; .* sum"):
+    with pytest.raises(
+        InputError,
+        match=r"^x: genes: found .* once: 1, such as 'a'; .* sum",
+    ):
         merge_genes(twice, None, duplicates, "x")
     with pytest.raises(InputError, match="gene names that occur more than once"):
         merge_genes(twice, pd.Series(["p", "q", "r"]), duplicates, "x")
@@ -262,7 +265,7 @@ def test_gene_names_that_occur_twice_stop_the_run_unless_summed(duplicates):
 
 def test_symbols_that_occur_twice_stop_the_run_unless_config_says_what_to_do():
     ids, symbols = pd.Index(["g1", "g2", "g3"]), pd.Series(["s", "t", "s"])
-    with pytest.raises(InputError, match=r"1 symbols .* such as 's'; .*keep_ids or sum"):
+    with pytest.raises(InputError, match=r"symbols .* once: 1, such as 's'; .*keep_ids or sum"):
         merge_genes(ids, symbols, "error", "x")
     assert merge_genes(ids, symbols, "keep_ids", "x") == (ids, None)
     assert merge_genes(ids, pd.Series(["s", "t", "u"]), "error", "x") == (ids, None)

@@ -56,6 +56,17 @@ def test_every_perturbation_is_listed_once_control_is_not(counted, table):
     assert table["n_cells"].tolist() == counts[table.index].tolist()
 
 
+def test_guides_that_were_called_together_are_counted_one_by_one(counted):
+    cells, data = counted[0].copy(), counted[1]
+    cells.loc[cells["perturbation"] == "A", "guide"] = "A_1|A_2"
+    cells.loc[cells["perturbation"] == "B", "guide"] = "B_1|NT_1"
+    cells.loc[cells.index[cells["perturbation"] == "B"][:2], "guide"] = "B_2"
+    targets, statistics = TargetIndex(list(data.var_names)), group_statistics(data)
+    for between, expected in (("|", [2, 3]), (None, [1, 2])):
+        found = perturbation_table(cells, statistics, targets, 20, counts=True, between=between)
+        assert found.set_index("perturbation").loc[["A", "B"], "n_guides"].tolist() == expected
+
+
 def test_guides_are_counted_where_they_are_known(table):
     assert table["n_guides"].to_dict() == {"A": 3, "A+B": 3, "B": 3, "C": 0, "Z": 1}
 

@@ -273,7 +273,7 @@ DATA_PROBLEMS = {
     "same_genes": Problem(
         cells(twice),
         [
-            "same_genes/screen.h5ad: genes: found 1 gene names that occur more than once, ",
+            "same_genes/screen.h5ad: genes: found gene names that occur more than once: 1, ",
             "such as 'GENE1'; expected unique gene names, or duplicates: sum",
         ],
     ),

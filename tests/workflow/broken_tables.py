@@ -264,7 +264,7 @@ TABLE_PROBLEMS = {
     ),
     "table_same_genes": Problem(
         counts_table(line(0, lambda text: text.replace("GENE12", "GENE1"))),
-        [": genes: found 1 gene names that occur more than once, such as 'GENE1'; expected uniq"],
+        [": genes: found gene names that occur more than once: 1, such as 'GENE1'; expected uniq"],
         COUNTS,
     ),
     "profile_same_names": Problem(

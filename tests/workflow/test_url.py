@@ -74,7 +74,10 @@ def test_downloads_are_read_like_files_of_the_user(downloaded, place):
     screen = (place / "screen.h5ad").read_bytes()
     assert resources["file/files/screen.h5ad"] == resources["file/download"] == screen
     assert resources["archive/files/norman/perturb_processed.h5ad"] == screen
-    assert "archive/download.sha256" not in resources
+    assert (
+        resources["archive/download.sha256"].split()[0].decode()
+        in (first.folder / "config.yaml").read_text()
+    )
     # One file under two names, and nothing that is unfinished.
     names = [first.folder / "resources/file" / name for name in ("download", "files/screen.h5ad")]
     assert names[0].samefile(names[1])
@@ -98,6 +101,15 @@ def test_a_checksum_that_is_added_later_asks_for_no_second_download(downloaded):
     write_config(first.folder, **config)
     again = succeed(first.folder, *targets, "--dry-run")
     assert again.jobs == {}
+
+    wrong = checksum[:-1] + ("0" if checksum[-1] != "0" else "1")
+    config["datasets"]["file"]["sha256"] = wrong
+    write_config(first.folder, **config)
+    run = snakemake(first.folder, *targets)
+    ended_in_words(run)
+    expected = f"datasets.file.sha256: found {wrong}; expected {checksum}, that of resources/file/"
+    assert expected in run.output
+    assert (first.folder / "resources/file/download").exists()
     assert asked == before
 
 

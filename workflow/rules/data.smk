@@ -46,7 +46,6 @@ rule download:
     params:
         # Snakemake tells parameters that change: a password is no part of this one.
         url=lambda wildcards: masked(CONFIG.datasets[wildcards.dataset].url),
-        sha256=lambda wildcards: LAYOUT.checksum(wildcards.dataset),
     message:
         "{wildcards.dataset}: downloading"
     script:
@@ -69,7 +68,7 @@ rule download_package:
         "../../envs/download.yaml"
     params:
         package=lambda wildcards: screen_of(wildcards)["pypi"],
-        sha256=lambda wildcards: LAYOUT.checksum(wildcards.dataset),
+        sha256=lambda wildcards: screen_of(wildcards)["sha256"],
         core=digest("download_package.py"),
     message:
         "{wildcards.dataset}: downloading {params.package}"
