@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
 def touch(*paths):
     for path in map(Path, paths):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_text("cell,guide\n", "utf-8")
 
 
 def layout(**entry):

@@ -259,7 +259,7 @@ TABLE_PROBLEMS = {
     ),
     "table_negative": Problem(
         counts_table(line(4, lambda text: text.rpartition(",")[0] + ",-4")),
-        [": X: found -4 in row 4 (cells are rows, from 1); expected raw counts"],
+        ["counts.csv: found -4 in row 4 (cells are rows, from 1); expected raw counts"],
         COUNTS,
     ),
     "table_same_genes": Problem(
