@@ -31,13 +31,14 @@ def lgem() -> Run:
     from lgem.screen.cells import plan_cells
     from lgem.screen.counting import count_shard, describe_shards
     from lgem.screen.entry import cell_rules
-    from lgem.screen.io import pseudobulk_data
+    from lgem.screen.pseudobulk import moments
 
     def run(path: str, column: str, control: str) -> Any:
         entry = Dataset(path=path, perturbation=column, control=[control]).model_dump(mode="json")
         rules = cell_rules(entry)
         shards, genes = describe_shards([Shard(path)], entry, rules)
         cells, groups = plan_cells(shards, rules, 1, path)
+        del shards
         with tempfile.TemporaryDirectory() as folder:
             sums = count_shard(
                 path,
@@ -47,7 +48,7 @@ def lgem() -> Run:
                 target_sum=TARGET_SUM,
                 control=Path(folder) / "control.h5ad",
             )
-        return pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True)
+        return groups, genes, sums.counts, sums.detected, moments(sums, groups)
 
     return run
 

@@ -7,7 +7,7 @@ import scanpy as sc
 
 from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
-from lgem.screen.entry import other_names, panel_genes, panel_of
+from lgem.screen.network_cells import other_names, panel_genes, panel_of, read_control_cells
 from lgem.screen.panel import in_fixed_order
 from scripts.job import job
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 with job(snakemake) as log:
     pseudobulk = anndata.read_h5ad(snakemake.input.pseudobulk)
-    parts = [anndata.read_h5ad(path) for path in snakemake.input.shards]
+    parts = [read_control_cells(path) for path in snakemake.input.shards]
     cells = in_fixed_order(anndata.concat(parts))
     sc.pp.calculate_qc_metrics(cells, percent_top=None, log1p=False, inplace=True)
     panel, targets = panel_of(pseudobulk, snakemake.params.panel, snakemake.params.min_detected)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import anndata
 
 from lgem.h5ad import write_h5ad
-from lgem.screen.entry import cells_on_panel
+from lgem.screen.network_cells import cells_on_panel
 from scripts.job import job
 
 if TYPE_CHECKING:

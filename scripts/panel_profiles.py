@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from lgem.h5ad import write_h5ad
 from lgem.provenance import provenance
-from lgem.screen.entry import panel_profiles, read_dataset_profiles
+from lgem.screen.entry import read_dataset_profiles
+from lgem.screen.network_cells import panel_profiles
 from scripts.job import job
 
 if TYPE_CHECKING:

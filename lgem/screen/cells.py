@@ -9,19 +9,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.labels import CONTROL, LabelRules, normalise
-from lgem.screen.tables import MISSING, as_text, joined, require_columns
+from lgem.screen.tables import as_levels, joined, require_columns
 
 NO_GROUP = -1
 # So many levels of a factor are unusual, but may be what a small screen has.
 MOST_LEVELS = 100
 # What is known of a cell before all shards are read; no column of a user's is called so.
 RAW_LABEL, KEPT_BY = "lgem raw label", "lgem keep: "
+# The names of a million cells are 15 MB as Arrow's texts, and 70 MB as Python's.
+NAMES = "string[pyarrow]"
+AT_ONCE = 2**13
 # What a cell table holds besides the covariates.
 COLUMNS = (
     *("shard", "cell", "asked", "perturbation", "batch", "guide", "size_factor", "group", "half"),
@@ -52,28 +57,27 @@ class CellRules:
             "size_factor": [self.size_factor] if self.size_factor else [],
         }
 
+    @property
+    def needed(self) -> set[str]:
+        """The obs columns that are read."""
+        return {column for columns in self.columns.values() for column in columns}
+
 
 def describe_cells(obs: pd.DataFrame, rules: CellRules, place: str) -> pd.DataFrame:
     """Return what the plan needs to know of the cells of one shard (raw label, not yet read)."""
     for key, columns in rules.columns.items():
         require_columns(obs, columns, f"{place}: {key}")
-    label = as_text(
-        obs.index.to_series() if rules.perturbation == "index" else obs[rules.perturbation]
-    )
-    cells = pd.DataFrame(
-        {
-            "cell": obs.index.astype(str).to_numpy(),
-            RAW_LABEL: label.astype(object).to_numpy(),
-            "batch": joined(obs, rules.batch, place).to_numpy() if rules.batch else MISSING,
-            "guide": joined(obs, [rules.guide], place).to_numpy() if rules.guide else MISSING,
-            "size_factor": _size_factors(obs, rules.size_factor, place),
-        }
-    )
-    for column in rules.keep:
-        cells[KEPT_BY + column] = as_text(obs[column]).astype(object).to_numpy()
-    for covariate in rules.covariates:
-        cells[covariate] = joined(obs, [covariate], place).to_numpy()
-    return cells
+    by_name = rules.perturbation == "index"
+    cells = {
+        "cell": obs.index.astype(NAMES).array,
+        RAW_LABEL: as_levels(obs.index.to_series() if by_name else obs[rules.perturbation]),
+        "batch": joined(obs, rules.batch, place),
+        "guide": joined(obs, [rules.guide] if rules.guide else [], place),
+        "size_factor": _size_factors(obs, rules.size_factor, place),
+    }
+    cells |= {KEPT_BY + column: as_levels(obs[column]) for column in rules.keep}
+    cells |= {column: joined(obs, [column], place) for column in rules.covariates}
+    return pd.DataFrame(cells, copy=False)
 
 
 def _size_factors(obs: pd.DataFrame, column: str | None, place: str) -> np.ndarray:
@@ -116,26 +120,60 @@ def plan_cells(
     InputError
         Where no cell is control, or fewer than two perturbations occur.
     """
-    cells = pd.concat(shards, ignore_index=True)
-    cells.insert(0, "shard", np.repeat(np.arange(len(shards)), [len(shard) for shard in shards]))
+    cells = _below_one_another(shards)
     cells["asked"] = normalise(cells.pop(RAW_LABEL), rules.labels, place)
-    kept = pd.Series(cells_kept(cells, rules.keep, place))
-    cells["perturbation"] = cells["asked"].where(kept, np.nan)
+    kept = cells_kept(cells, rules.keep, place)
+    cells["perturbation"] = cells["asked"].where(kept)
     _require_perturbations(cells["perturbation"], place)
     _require_shared_levels(cells, ["batch", *rules.covariates], place)
-
-    keys = ["perturbation", "batch", *rules.covariates]
-    carried = cells["perturbation"].notna()
-    groups = cells.loc[carried, keys].drop_duplicates().sort_values(keys, ignore_index=True)
-    groups["group"] = np.arange(len(groups))
-    cells["group"] = (
-        cells[keys].merge(groups, on=keys, how="left")["group"].fillna(NO_GROUP).astype(int)
-    )
+    cells["group"], groups = _groups(cells[["perturbation", "batch", *rules.covariates]])
     cells["half"] = _halves(cells, seed)
-    groups["n_cells"] = _count(cells, groups, cells["group"] >= 0)
-    for half in (1, 2):
-        groups[f"n_half_{half}"] = _count(cells, groups, cells["half"] == half)
-    return cells[[*COLUMNS, *rules.covariates]], groups.drop(columns="group")
+    for name, which in (
+        ("n_cells", cells["group"] != NO_GROUP),
+        *((f"n_half_{half}", cells["half"] == half) for half in (1, 2)),
+    ):
+        groups[name] = np.bincount(cells["group"][which], minlength=len(groups))
+    return pd.DataFrame(
+        {name: cells[name].array for name in (*COLUMNS, *rules.covariates)}, copy=False
+    ), groups
+
+
+def _below_one_another(shards: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the cells of all shards and the number of each one's shard, levels as levels."""
+    sizes = [len(shard) for shard in shards]
+    columns: dict[Any, Any] = {"shard": np.repeat(np.arange(len(shards), dtype=np.int32), sizes)}
+    for name in shards[0]:
+        parts = [shard[name] for shard in shards]
+        if isinstance(parts[0].dtype, pd.CategoricalDtype):
+            columns[name] = union_categoricals(parts, sort_categories=True)
+        else:
+            columns[name] = pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _groups(keys: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """Number the combinations of levels that occur, in their order.
+
+    Returns
+    -------
+    group, groups
+        Of each cell the number of its combination, `NO_GROUP` where the first level is missing;
+        and the combinations (one column of texts per factor).
+    """
+    codes = [keys[name].cat.codes.to_numpy() for name in keys]
+    sizes = [len(keys[name].cat.categories) for name in keys]
+    there = codes[0] >= 0
+    number, combinations = np.zeros(there.sum(), dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
+    for code, size in zip(codes, sizes, strict=True):
+        number *= size
+        number += code[there]
+        # Numbered anew after every factor, so that many factors do not overflow.
+        number, distinct = pd.factorize(number, sort=True)
+        combinations = np.column_stack([combinations[distinct // size], distinct % size])
+    group = np.full(len(keys), NO_GROUP, dtype=np.int32)
+    group[there] = number
+    levels = {name: keys[name].cat.categories[combinations[:, at]] for at, name in enumerate(keys)}
+    return group, pd.DataFrame(levels).astype(object)
 
 
 def cells_kept(cells: pd.DataFrame, keep: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
@@ -163,7 +201,7 @@ def cells_kept(cells: pd.DataFrame, keep: Mapping[str, Sequence[str]], place: st
 
 
 def _require_perturbations(perturbation: pd.Series, place: str) -> None:
-    found = sorted(set(perturbation.dropna()) - {CONTROL})
+    found = sorted(set(perturbation.cat.remove_unused_categories().cat.categories) - {CONTROL})
     if not (perturbation == CONTROL).any():
         carried = int(perturbation.notna().sum())
         raise InputError(
@@ -181,19 +219,16 @@ def _require_perturbations(perturbation: pd.Series, place: str) -> None:
 
 def _require_shared_levels(cells: pd.DataFrame, factors: Sequence[str], place: str) -> None:
     """Refuse a factor with more levels than half of the cells: it can only tell cells apart."""
-    carried = cells.loc[cells["perturbation"].notna()]
+    carried = cells["perturbation"].notna()
     for factor in factors:
-        levels = carried[factor].nunique()
-        if levels > MOST_LEVELS and 2 * levels > len(carried):
+        values = cells[factor][carried]
+        levels = values.nunique()
+        if levels > MOST_LEVELS and 2 * levels > len(values):
             raise InputError(
                 f"{place}: {factor}",
-                f"{levels} levels among {len(carried)} cells, such as '{carried[factor].iloc[0]}'",
+                f"{levels} levels among {len(values)} cells, such as '{values.iloc[0]}'",
                 "levels that many cells share; is this a column of barcodes?",
             )
-
-
-def _count(cells: pd.DataFrame, groups: pd.DataFrame, which: pd.Series) -> np.ndarray:
-    return np.bincount(cells.loc[which, "group"], minlength=len(groups))
 
 
 def _halves(cells: pd.DataFrame, seed: int) -> np.ndarray:
@@ -201,22 +236,21 @@ def _halves(cells: pd.DataFrame, seed: int) -> np.ndarray:
 
     Batch and size break ties between cells of one name, and position what then still ties.
     """
-    ranks = pd.DataFrame(
-        {
-            "group": cells["group"],
-            "hash": [
-                int.from_bytes(hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest())
-                for name in cells["cell"]
-            ],
-        }
-    )
-    order = np.lexsort((cells["size_factor"], ranks["hash"], ranks["group"]))
-    group = ranks["group"].to_numpy()[order]
-    starts = np.r_[True, group[1:] != group[:-1]]
-    within = np.arange(len(group)) - np.maximum.accumulate(
-        np.where(starts, np.arange(len(group)), 0)
-    )
-    sizes = ranks.groupby("group")["group"].transform("size").to_numpy()[order]
-    half = np.empty(len(group), dtype=np.int8)
-    half[order] = np.where(group < 0, 0, np.where(within < (sizes + 1) // 2, 1, 2))
+    group = cells["group"].to_numpy() - NO_GROUP
+    sizes = np.bincount(group)
+    order = np.lexsort((cells["size_factor"], _hashes(cells["cell"], seed), group))
+    half = np.where(group == 0, 0, 2).astype(np.int8)
+    for first, size in zip(np.cumsum(sizes) - sizes, sizes, strict=True):
+        lower = order[first : first + (size + 1) // 2]
+        half[lower[group[lower] > 0]] = 1
     return half
+
+
+def _hashes(names: pd.Series, seed: int) -> np.ndarray:
+    """Return a number from 0 to 2⁶⁴ - 1 for each name, the same in any run with this seed."""
+    found = np.empty(len(names), dtype=np.uint64)
+    for start in range(0, len(names), AT_ONCE):
+        part = names.iloc[start : start + AT_ONCE].to_numpy(dtype=object)
+        digests = (hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8) for name in part)
+        found[start : start + len(part)] = [int.from_bytes(each.digest()) for each in digests]
+    return found

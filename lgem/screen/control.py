@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from lgem.h5ad import GZIP, new_h5
+from lgem.h5 import GZIP, new_h5
 
 # Stored values of a piece of the file: half a MiB.
 CHUNK = 2**17
 
 
 @contextmanager
-def control_cells(path: Path, genes: pd.Index) -> Iterator[ControlCells]:
-    """Open a new h5ad that control cells are appended to."""
+def control_cells(path: Path, genes: Sequence[str]) -> Iterator[ControlCells]:
+    """Open a new file that control cells are appended to; `read_control_cells` reads it."""
     with new_h5(path) as file:
         yield ControlCells(file, genes)
 
 
 class ControlCells:
-    """An h5ad of raw counts (cells × genes) that cells are appended to.
+    """An HDF5 file of raw counts (cells × genes) that cells are appended to.
 
     Parameters
     ----------
@@ -37,18 +35,15 @@ class ControlCells:
         Names of the genes.
     """
 
-    def __init__(self, file: h5py.File, genes: pd.Index) -> None:
-        self._file, self._genes = file, genes
+    def __init__(self, file: h5py.File, genes: Sequence[str]) -> None:
+        self._file = file
         self._sizes: list[np.ndarray] = []
         self._waiting: list[sparse.csr_matrix] = []
         self._ends = [np.zeros(1, dtype=np.int64)]
-        empty = sparse.csr_matrix((0, len(genes)), dtype=np.int32)
-        cells = anndata.AnnData(X=empty, var=pd.DataFrame(index=genes))
-        anndata.io.write_elem(file, "/", cells)
+        _write_texts(file, "gene", genes)
         options: dict[str, Any] = {"maxshape": (None,), "chunks": (CHUNK,), **GZIP}
         for name in ("data", "indices"):
-            del file["X"][name]
-            file["X"].create_dataset(name, shape=(0,), dtype=np.int32, **options)
+            file.create_dataset(name, shape=(0,), dtype=np.int32, **options)
 
     def append(self, block: sparse.csr_matrix, size_factor: np.ndarray) -> None:
         """Add cells, with their total counts."""
@@ -65,20 +60,22 @@ class ControlCells:
         """Write the cells that wait: a piece of the file is compressed anew at every touch."""
         for name in ("data", "indices"):
             values = np.concatenate([getattr(block, name) for block in self._waiting])
-            stored = self._file["X"][name]
+            stored = self._file[name]
             before = stored.shape[0]
             stored.resize((before + len(values),))
             stored[before:] = values
         self._waiting = []
 
-    def finish(self, obs: pd.DataFrame) -> None:
-        """Write what is known of the cells, in the order in which they came."""
+    def finish(self, cells: Sequence[str], batch: Sequence[str]) -> None:
+        """Write the names and batches of the cells, in the order in which they came."""
         if self._waiting:
             self._write()
         sizes = np.concatenate([np.zeros(0), *self._sizes])
-        pointers = np.concatenate(self._ends)
-        del self._file["X/indptr"], self._file["obs"]
-        matrix = self._file["X"]
-        matrix.create_dataset("indptr", data=pointers, **GZIP)
-        matrix.attrs["shape"] = np.array([len(pointers) - 1, len(self._genes)])
-        anndata.io.write_elem(self._file, "obs", obs.assign(size_factor=sizes))
+        self._file.create_dataset("indptr", data=np.concatenate(self._ends), **GZIP)
+        self._file.create_dataset("size_factor", data=sizes, **GZIP)
+        _write_texts(self._file, "cell", cells)
+        _write_texts(self._file, "batch", batch)
+
+
+def _write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
+    file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), **GZIP)

@@ -15,8 +15,8 @@ from lgem.screen.cells import CellRules, describe_cells
 from lgem.screen.control import control_cells
 from lgem.screen.entry import Entry, counted_genes
 from lgem.screen.labels import CONTROL, SEPARATOR
-from lgem.screen.matrices import CountMatrix, count_matrix, read_ahead
-from lgem.screen.pseudobulk import Sums, size_factors
+from lgem.screen.matrices import Block, CountMatrix, ahead, count_matrix
+from lgem.screen.pseudobulk import Sums, Terms, size_factors, terms_of
 from lgem.screen.stores import check_same_genes, open_store
 from lgem.screen.tables import gene_symbols
 
@@ -41,7 +41,9 @@ def describe_shards(
     genes = pd.DataFrame()
     for shard in shards:
         with open_store(shard.path) as store:
-            obs, var = store.frame("obs"), store.frame("var")
+            alone = not (shard.metadata or shard.guide_calls or guide_targets)
+            obs = store.frame("obs", rules.needed if alone else None)
+            var = store.frame("var")
             _check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
         cells.append(obs.index)
         known = annotated(obs, shard, guides)
@@ -85,28 +87,34 @@ def count_shard(
     target_sum
         Counts per cell after normalisation.
     control
-        Where to write the raw counts of the control cells (obs: batch, size_factor).
+        Where to write the control cells: raw counts, batches, size factors.
     """
     group, half = cells["group"].to_numpy(), cells["half"].to_numpy()
     given = cells["size_factor"].to_numpy()
     is_control = (cells["perturbation"] == CONTROL).to_numpy()
     with open_store(path) as store:
         genes, merged = counted_genes(store.frame("var"), screen, path)
-        sums = Sums.zeros(groups, len(genes))
         matrix = count_matrix(store, screen["layer"])
-        blocks = read_ahead(matrix.blocks(scratch=str(control.parent)))
+        sums = Sums.zeros(groups, len(genes))
         with (
-            control_cells(control, pd.Index(genes["gene"].to_numpy())) as kept,
+            control_cells(control, genes["gene"].tolist()) as kept,
             progress(f"counting {path}", len(cells), "cells") as advance,
         ):
-            for start, raw in blocks:
+
+            def normalised(block: Block) -> tuple[int, Terms]:
+                start, raw = block
                 rows = slice(start, start + raw.shape[0])
-                block = raw if merged is None else raw @ merged
-                size = size_factors(block, given[rows], start, matrix.place)
-                sums.add_counts(block, size, group[rows], half[rows], target_sum)
+                counts = raw if merged is None else raw @ merged
+                size = size_factors(counts, given[rows], start, matrix.place)
                 those = np.flatnonzero(is_control[rows])
-                kept.append(block[those], size[those])
-                advance(block.shape[0])
-            names = pd.Index(cells.loc[is_control, "cell"].astype(str), name=None)
-            kept.finish(pd.DataFrame({"batch": cells.loc[is_control, "batch"].to_numpy()}, names))
+                kept.append(counts[those], size[those])
+                terms = terms_of(counts, size, group[rows], half[rows], groups, target_sum)
+                return raw.shape[0], terms
+
+            # Reading, normalising and adding take about as long: each in a thread of its own.
+            blocks = ahead(matrix.blocks(scratch=str(control.parent)))
+            for number, terms in ahead(map(normalised, blocks)):
+                sums.add(terms)
+                advance(number)
+            kept.finish(*(cells[name].array[is_control].tolist() for name in ("cell", "batch")))
     return sums

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError, listing, nearest
+from lgem.screen.tables import as_levels, levels
 
 CONTROL = "control"
 SEPARATOR = "+"
@@ -103,15 +103,15 @@ def genes_of(perturbation: str) -> tuple[str, ...]:
 
 
 def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
-    """Return the normal form of every raw label; missing where a label names no perturbation.
+    """Return the normal form of every raw label, as levels; missing where it names no perturbation.
 
     Raises
     ------
     InputError
         Where no cell is a control cell, or a label would be misread in the results.
     """
-    text = raw.astype("string").str.strip()
-    distinct = [label for label in text.dropna().unique() if label]
+    found = as_levels(raw)
+    distinct = [label for label in found.remove_unused_categories().categories if label]
     known = {label: rules.parse(label) for label in distinct}
     if CONTROL not in known.values():
         close = next((n for word in rules.control if (n := nearest(word, distinct))), None)
@@ -131,7 +131,8 @@ def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
                 f"labels that are there: {listing(sorted(distinct))}",
                 nearest(word, distinct),
             )
-    return text.map(known).astype(object).where(text.notna(), np.nan)
+    meant = [known.get(label) for label in found.categories]
+    return pd.Series(levels(found.codes, meant), index=raw.index)
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
 
 from lgem.errors import InputError, listing, nearest
+from lgem.screen.chunks import unpacked
 from lgem.screen.stores import Store
 from lgem.screen.turning import pointers_of, row_ranges, turned
 
-# A block's stored values: half a million takes about 40 MB on the way through normalisation.
-BLOCK_VALUES = 500_000
+# A block's stored values: reading, normalising and adding one each takes about 15 MB in all.
+BLOCK_VALUES = 100_000
+
+# A first look, before other shards are looked at.
+FIRST_VALUES = 50_000
 
 # What the system says of a temporary file that it has no room for.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Block = tuple[int, sparse.csr_matrix]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class CountMatrix:
         """How many values are stored."""
         return int(self._node.size if self.format == "dense" else self._node["data"].shape[0])
 
-    def check_first(self, values: int = BLOCK_VALUES) -> None:
+    def check_first(self, values: int = FIRST_VALUES) -> None:
         """Raise an InputError unless the first stored values are readable raw counts."""
         if self.format == "csc":
             with self._told():
@@ -127,7 +132,7 @@ class CountMatrix:
     def _csr_rows(self, values: int) -> Iterator[Block]:
         rows, columns = self.shape
         pointers = pointers_of(self._node, rows, "rows")
-        data, indices = self._node["data"], self._node["indices"]
+        data, indices = unpacked(self._node["data"]), unpacked(self._node["indices"])
         for start, stop in row_ranges(pointers, values):
             part = slice(int(pointers[start]), int(pointers[stop]))
             block = sparse.csr_matrix(
@@ -146,13 +151,13 @@ class CountMatrix:
             yield start, sparse.csr_matrix(self._node[start : start + step])
 
 
-def read_ahead(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield blocks while the next one is read: unpacking a file takes as long as counting it."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        pending = reader.submit(next, blocks, None)
-        while (block := pending.result()) is not None:
-            pending = reader.submit(next, blocks, None)
-            yield block
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items while the next one is made, in a thread of its own."""
+    with ThreadPoolExecutor(max_workers=1) as maker:
+        pending = maker.submit(next, items, None)
+        while (item := pending.result()) is not None:
+            pending = maker.submit(next, items, None)
+            yield item
 
 
 def count_matrix(store: Store, layer: str | None) -> CountMatrix:
@@ -193,7 +198,7 @@ def whole_numbers(values: np.ndarray, row: Callable[[int], int], place: str) -> 
     """
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int64)
-    if whole.min(initial=0) >= 0 and np.array_equal(whole, values):
+    if whole.min(initial=0) >= 0 and np.array_equal(whole.astype(values.dtype), values):
         return whole
     expected = "raw counts: whole numbers from 0"
     bad = ~np.isfinite(values) | (values < 0)

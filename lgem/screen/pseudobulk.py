@@ -13,16 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.sparse._sparsetools import coo_todense
 
 from lgem.errors import InputError
 
 SCALE = 2.0**36
 SQUARE_SCALE = 2.0**32
+# A group has fewer cells than this can count, and smaller sums are added up faster.
+DETECTED = np.int32
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sums:
-    """Exact sums over the cells of each group; each an int64 array (groups × genes).
+    """Exact sums over the cells of each group; each an array of whole numbers (groups × genes).
 
     ``counts`` of x, ``square`` of y², ``detected`` of x > 0; ``log_halves`` of y over both
     technical halves (2 × groups × genes). Sums of shards add.
@@ -37,7 +40,8 @@ class Sums:
     def zeros(cls, groups: int, genes: int) -> Sums:
         """Return empty sums."""
         one, both = (groups, genes), (2, groups, genes)
-        return cls(*(np.zeros(shape, dtype=np.int64) for shape in (one, one, one, both)))
+        shapes = ((one, np.int64), (one, np.int64), (one, DETECTED), (both, np.int64))
+        return cls(*(np.zeros(shape, dtype=kind) for shape, kind in shapes))
 
     @property
     def log(self) -> np.ndarray:
@@ -58,41 +62,14 @@ class Sums:
             "log_halves": self.log_halves,
         }
 
-    def add_counts(
-        self,
-        block: sparse.csr_matrix,
-        size_factor: np.ndarray,
-        group: np.ndarray,
-        half: np.ndarray,
-        target_sum: float,
-    ) -> None:
-        """Add a block of cells, in place; it is never made dense.
-
-        Parameters
-        ----------
-        block
-            Raw counts (cells × genes), each place stored once, duplicates of genes summed.
-        size_factor
-            Total count of each cell.
-        group, half
-            Group of each cell (-1: none) and its technical half (1 or 2).
-        target_sum
-            Counts per cell after normalisation.
-        """
-        cells = np.flatnonzero(group >= 0)
-        if cells.size < block.shape[0]:
-            block, size_factor = block[cells], size_factor[cells]
-            group, half = group[cells], half[cells]
-        lengths, genes = np.diff(block.indptr), self.counts.shape[1]
-        values = log_normalise(block, size_factor, target_sum).data
-        # Where each value belongs among the sums of its group, all groups in one row.
-        place = np.repeat(group.astype(np.int64) * genes, lengths)
-        place += block.indices
-        _scatter(self.counts, place, block.data)
-        _scatter(self.detected, place, block.data > 0)
-        _scatter(self.square, place, np.rint(values**2 * SQUARE_SCALE))
-        place += np.repeat((half.astype(np.int64) - 1) * self.counts.size, lengths)
-        _scatter(self.log_halves, place, np.rint(values * SCALE))
+    def add(self, terms: Terms) -> None:
+        """Add what `terms_of` made of a block of cells, in place."""
+        group, gene = terms.group, terms.gene
+        _scatter(self.counts, group, gene, terms.counts)
+        _scatter(self.detected, group, gene, terms.detected)
+        _scatter(self.square, group, gene, terms.square)
+        halves = self.log_halves.reshape(-1, self.log_halves.shape[-1])
+        _scatter(halves, terms.group_in_half, gene, terms.log)
 
     def add_profiles(self, values: np.ndarray, group: np.ndarray, half: np.ndarray) -> None:
         """Add profiles that are on a log scale already (samples × genes), in place."""
@@ -103,9 +80,78 @@ class Sums:
             self.square[group[row]] += square[row]
 
 
-def _scatter(total: np.ndarray, place: np.ndarray, values: np.ndarray) -> None:
-    """Add values to the entries of a total that `place` numbers, in place."""
-    np.add.at(total.reshape(-1), place, values.astype(np.int64, copy=False))
+def _scatter(total: np.ndarray, row: np.ndarray, column: np.ndarray, values: np.ndarray) -> None:
+    """Add values to entries of a matrix, in place.
+
+    As ``np.add.at(total, (row, column), values)``, by the function that SciPy's ``toarray`` calls:
+    it lets other threads work meanwhile, and it needs no third array of places.
+    """
+    coo_todense(*total.shape, len(values), row, column, values, total.reshape(-1), 0)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the stored values of a block of cells add to the sums; one entry per stored value.
+
+    ``group`` and ``gene`` say where in groups × genes, ``group_in_half`` where in both halves, one
+    below the other; the others are named as the sums are.
+    """
+
+    group: np.ndarray
+    group_in_half: np.ndarray
+    gene: np.ndarray
+    counts: np.ndarray
+    detected: np.ndarray
+    square: np.ndarray
+    log: np.ndarray
+
+
+def terms_of(
+    block: sparse.csr_matrix,
+    size_factor: np.ndarray,
+    group: np.ndarray,
+    half: np.ndarray,
+    groups: int,
+    target_sum: float,
+) -> Terms:
+    """Return what a block of cells adds to the sums; it is never made dense.
+
+    Parameters
+    ----------
+    block
+        Raw counts (cells × genes), each place stored once, duplicates of genes summed.
+    size_factor
+        Total count of each cell.
+    group, half
+        Group of each cell (-1: none) and its technical half (1 or 2).
+    groups
+        Groups of the whole screen.
+    target_sum
+        Counts per cell after normalisation.
+    """
+    cells = np.flatnonzero(group >= 0)
+    if cells.size < block.shape[0]:
+        block, size_factor = block[cells], size_factor[cells]
+        group, half = group[cells], half[cells]
+    lengths = np.diff(block.indptr)
+    rows = group.astype(np.int32)
+    below = rows + (half == 2) * np.int32(groups)
+    values = log_normalise(block, size_factor, target_sum).data
+    return Terms(
+        np.repeat(rows, lengths),
+        np.repeat(below, lengths),
+        block.indices.astype(np.int32, copy=False),
+        block.data.astype(np.int64, copy=False),
+        (block.data > 0).astype(DETECTED),
+        _whole(values * values, SQUARE_SCALE),
+        _whole(values, SCALE),
+    )
+
+
+def _whole(values: np.ndarray, scale: float) -> np.ndarray:
+    """Return values · scale as whole numbers; the values are used up."""
+    values *= scale
+    return np.rint(values, out=values).astype(np.int64)
 
 
 def log_normalise(
@@ -198,14 +244,22 @@ class Moments:
 def moments(sums: Sums, groups: pd.DataFrame) -> Moments:
     """Return mean, variance (ddof 1; 0 for one cell) and the means of both technical halves.
 
-    The mean of an empty half is missing.
+    The mean of an empty half is missing. The sums of logarithms and of their squares are used up:
+    the results take their memory, since with many groups of all genes there is not enough for two.
     """
-    n = groups["n_cells"].to_numpy(dtype=float)[:, None]
-    n_1 = groups["n_half_1"].to_numpy(dtype=float)[:, None]
-    n_2 = groups["n_half_2"].to_numpy(dtype=float)[:, None]
-    halves = sums.log_halves / SCALE
-    total = sums.log / SCALE
-    spread = sums.square / SQUARE_SCALE - total**2 / n
-    variance = np.where(n > 1, np.maximum(spread, 0.0) / np.maximum(n - 1, 1), 0.0)
+    square, log_halves = sums.square, sums.log_halves
+    sums.square = sums.log_halves = np.empty(
+        (0, 0), dtype=np.int64
+    )  # whoever asks again shall fail
+    mean = np.empty(square.shape)
+    variance, halves = square.view(np.float64), log_halves.view(np.float64)
+    n_of = groups[["n_cells", "n_half_1", "n_half_2"]].to_numpy(dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Moments(total / n, variance, halves[0] / n_1, halves[1] / n_2)
+        for row, (n, *n_halves) in enumerate(n_of):
+            total = log_halves[:, row].sum(axis=0) / SCALE
+            spread = square[row] / SQUARE_SCALE - total**2 / n
+            mean[row] = total / n
+            variance[row] = np.maximum(spread, 0.0) / (n - 1) if n > 1 else 0.0
+            for half, n_half in enumerate(n_halves):
+                halves[half, row] = log_halves[half, row] / SCALE / n_half
+    return Moments(mean, variance, *halves)

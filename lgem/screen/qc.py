@@ -58,7 +58,7 @@ def perturbation_table(
     asked = cells[cells["asked"].notna() & (cells["asked"] != CONTROL)]
     guided = bool((cells["guide"] != MISSING).any())
     rows = []
-    for name, labelled in asked.groupby("asked", sort=True):
+    for name, labelled in asked.groupby("asked", sort=True, observed=True):
         members = labelled[labelled["group"] != NO_GROUP]
         reason = ""
         if members.empty:

@@ -5,7 +5,7 @@ What can be wrong with a file is found and told here; what leaves this module is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lgem.errors import InputError
+from lgem.screen.frames import read_frame
 
 
 @dataclass(frozen=True)
@@ -29,22 +30,25 @@ class Store:
         """Read a part of it as AnnData does."""
         import anndata
 
-        try:
-            return anndata.io.read_elem(self.root[name])
-        except Exception as error:  # AnnData's readers raise whatever a broken element makes them
-            told = " ".join(str(error).split())
-            raise InputError(
-                f"{self.path}: {name}", f"an unreadable element ({told})", self.expected
-            ) from None
+        return self._told(name, anndata.io.read_elem)
 
-    def frame(self, name: str) -> pd.DataFrame:
-        """Read ``obs`` or ``var``."""
-        frame = self.read(name)
+    def frame(self, name: str, only: Collection[str] | None = None) -> pd.DataFrame:
+        """Read ``obs`` or ``var``, or some columns of it; see `read_frame`."""
+        frame = self._told(name, lambda stored: read_frame(stored, only))
         if not isinstance(frame, pd.DataFrame):
             raise InputError(
                 f"{self.path}: {name}", f"no table ({type(frame).__name__})", self.expected
             )
         return frame
+
+    def _told(self, name: str, read: Callable[[Any], Any]) -> Any:
+        try:
+            return read(self.root[name])
+        except Exception as error:  # AnnData's readers raise whatever a broken element makes them
+            told = " ".join(str(error).split())
+            raise InputError(
+                f"{self.path}: {name}", f"an unreadable element ({told})", self.expected
+            ) from None
 
     @property
     def expected(self) -> str:

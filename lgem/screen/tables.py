@@ -48,15 +48,47 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.astype("string").str.strip()
 
 
-def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Series:
-    """Return one text per cell from one or several columns; missing or blank is '-'."""
+def levels(codes: np.ndarray, texts: Sequence[str | None]) -> pd.Categorical:
+    """Return one level per entry, in the order of their texts; equal texts are one level.
+
+    Parameters
+    ----------
+    codes
+        Position of each entry's text; negative where it is missing.
+    texts
+        The texts; None where one is missing.
+    """
+    which, distinct = pd.factorize(np.array([*texts, None], dtype=object), sort=True)
+    which = which.astype(np.min_scalar_type(-len(which)))  # few levels, many entries
+    return pd.Categorical.from_codes(which[codes], categories=pd.Index(distinct, dtype=object))
+
+
+def as_levels(column: pd.Series) -> pd.Categorical:
+    """Return a column as levels that are texts; see `as_text`."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = as_text(column).astype("category")
+    spelled = as_text(pd.Series(column.cat.categories))
+    return levels(
+        column.cat.codes.to_numpy(), [None if pd.isna(text) else text for text in spelled]
+    )
+
+
+def joined(obs: pd.DataFrame, columns: Sequence[str], place: str) -> pd.Categorical:
+    """Return one level per cell from one or several columns; missing or blank is '-'."""
     require_columns(obs, columns, place)
-    texts = [as_text(obs[column]) for column in columns]
-    parts = [text.mask(text == "").fillna(MISSING) for text in texts]
-    text = parts[0]
-    for part in parts[1:]:
-        text = text + " | " + part
-    return text.astype(object)
+    codes, texts = np.zeros(len(obs), dtype=np.int32), [MISSING]
+    for number, column in enumerate(columns):
+        part = as_levels(obs[column])
+        here = [*(text or MISSING for text in part.categories), MISSING]  # the last: missing
+        if number == 0:
+            codes, texts = part.codes.astype(np.int32), here
+            continue
+        both = codes.astype(np.int64) % len(texts) * len(here)
+        both += part.codes.astype(np.int32) % len(here)
+        distinct, inverse = np.unique(both, return_inverse=True)
+        codes = inverse.astype(np.int32)
+        texts = [f"{texts[at // len(here)]} | {here[at % len(here)]}" for at in distinct]
+    return levels(codes % len(texts), texts)
 
 
 def gene_symbols(var: pd.DataFrame, column: str | None, place: str) -> pd.Series | None:

@@ -24,11 +24,11 @@ def pointers_of(node: Any, number: int, what: str) -> np.ndarray:
         Where they are not as many, or do not divide what is stored: nobody should ask a broken
         file for what it does not have.
     """
-    pointers = node["indptr"][:].astype(np.int64)
+    pointers = node["indptr"][:].astype(np.int64, copy=False)
     if len(pointers) != number + 1:
         raise ValueError(f"{len(pointers) - 1} {what} instead of {number}")
     stored = min(node["data"].shape[0], node["indices"].shape[0])
-    if pointers[0] < 0 or pointers[-1] > stored or (np.diff(pointers) < 0).any():
+    if pointers[0] < 0 or pointers[-1] > stored or (pointers[1:] < pointers[:-1]).any():
         raise ValueError(f"{what} that do not divide its {stored} stored values")
     return pointers
 

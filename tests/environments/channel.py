@@ -26,6 +26,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from rattler import Subdir
 
+from tests.environments.declared import CONDA_NAME
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SUBDIR = str(Subdir.current())
 SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
@@ -62,12 +64,14 @@ def download(pins: Mapping[str, str], locked: Mapping[str, str], folder: Path) -
     """
     folder.mkdir(parents=True)
     constraints = folder / "constraints.txt"
-    constraints.write_text("".join(f"{name}=={locked[name]}\n" for name in locked), "utf-8")
+    pip_name = {conda: name for name, conda in CONDA_NAME.items()}
+    versions = {pip_name.get(name, name): version for name, version in locked.items()}
+    constraints.write_text("".join(f"{name}=={versions[name]}\n" for name in versions), "utf-8")
     command = [
         *(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)),
         *("--only-binary", ":all:", "--no-binary", ",".join(SOURCE_ONLY)),
         *("--constraint", str(constraints)),
-        *(f"{name}=={version}" for name, version in sorted(pins.items())),
+        *(f"{pip_name.get(name, name)}=={version}" for name, version in sorted(pins.items())),
     ]
     done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=600)
     return done.stderr if done.returncode else ""
@@ -104,7 +108,9 @@ def convert(wheel: Path, channel: Path) -> None:
         files = list(unpacked(archive))
     metadata = next(file for file in files if file.path.endswith(".dist-info/METADATA"))
     needed = list(requirements(Parser().parsestr(metadata.content.decode())))
-    write_package(channel, name, str(version), [f"python {PYTHON}.*", *needed], files)
+    write_package(
+        channel, CONDA_NAME.get(name, name), str(version), [f"python {PYTHON}.*", *needed], files
+    )
 
 
 def unpacked(archive: zipfile.ZipFile) -> Iterator[File]:

@@ -13,7 +13,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-PACKAGE_OF = {"sklearn": "scikit-learn", "yaml": "pyyaml", "torch": "pytorch"}
+# What the channels of conda call otherwise than the Python package index does.
+CONDA_NAME = {"isal": "python-isal"}
+PACKAGE_OF = {"sklearn": "scikit-learn", "yaml": "pyyaml", "torch": "pytorch", **CONDA_NAME}
 # The one solver that needs PyTorch has an environment of its own; the lock file does without.
 GRADIENT, PYTORCH = "gradient", "pytorch"
 # A rule whose environment depends on the model's solver.
@@ -22,8 +24,9 @@ OWN = ("lgem", "scripts", "benchmarks")
 
 
 def locked() -> dict[str, str]:
+    """Versions in the lock file, by conda's names."""
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.M)
-    return dict(pins)
+    return {CONDA_NAME.get(name, name): version for name, version in pins}
 
 
 def pinned(environment: Path) -> dict[str, str]:

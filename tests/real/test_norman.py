@@ -52,7 +52,7 @@ def screen(real_data, tmp_path_factory):
     rules = cell_rules(entry)
     shards, genes = describe_shards([Shard(path)], entry, rules)
     cells, groups = plan_cells(shards, rules, 1, path)
-    kept = tmp_path_factory.mktemp("norman") / "control.h5ad"
+    kept = tmp_path_factory.mktemp("norman") / "control.h5"
     sums = count_shard(path, entry, cells, groups=len(groups), target_sum=10000, control=kept)
     pseudobulk = pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True)
     statistics = group_statistics(pseudobulk)

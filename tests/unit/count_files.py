@@ -9,6 +9,7 @@ from lgem.screen.annotation import shards_of
 from lgem.screen.cells import plan_cells
 from lgem.screen.counting import count_shard, describe_shards
 from lgem.screen.entry import cell_rules
+from lgem.screen.network_cells import read_control_cells
 
 ENTRY = {
     "layer": None, "perturbation": "gene", "perturbation_pattern": None, "keep": {},
@@ -45,7 +46,7 @@ def count(paths, entry):
     names = [path.stem for path in paths]
     shards, genes = describe_shards(shards_of(list(map(str, paths)), names), entry, rules)
     cells, groups = plan_cells(shards, rules, 1, "x: obs")
-    controls = [path.with_name(f"control_{path.stem}.h5ad") for path in paths]
+    controls = [path.with_name(f"control_{path.stem}.h5") for path in paths]
     counted = [
         count_shard(
             str(path),
@@ -60,4 +61,4 @@ def count(paths, entry):
     sums = counted[0]
     for more in counted[1:]:
         sums = sums + more
-    return cells, groups, genes, sums, [anndata.read_h5ad(control) for control in controls]
+    return cells, groups, genes, sums, [read_control_cells(control) for control in controls]

@@ -46,7 +46,7 @@ def test_groups_are_perturbation_by_batch_by_covariates(planned):
     assert groups[keys].equals(groups[keys].sort_values(keys).drop_duplicates())
     carried = cells[cells["group"] >= 0]
     pd.testing.assert_frame_equal(
-        carried[keys].reset_index(drop=True),
+        carried[keys].astype(object).reset_index(drop=True),
         groups.loc[carried["group"], keys].reset_index(drop=True),
     )
     counted = carried.groupby("group").size()

@@ -16,7 +16,7 @@ from lgem.screen.duplicate import (
 from lgem.screen.effects import estimate_effects
 from lgem.screen.io import ESTIMATED, LEFT_OUT, effects_data, group_statistics, pseudobulk_data
 from lgem.screen.labels import CONTROL
-from lgem.screen.pseudobulk import Sums
+from lgem.screen.pseudobulk import Sums, terms_of
 
 GENES = [f"G{row}" for row in range(6)]
 
@@ -33,7 +33,8 @@ def screen(layout, *, counts=True, seed=1):
     sums = Sums.zeros(len(groups), len(GENES))
     if counts:
         block = sparse.csr_matrix(raw.astype(np.int64))
-        sums.add_counts(block, raw.sum(axis=1).astype(float), group, half, 1e4)
+        size = raw.sum(axis=1).astype(float)
+        sums.add(terms_of(block, size, group, half, len(sums.counts), 1e4))
         values = np.log1p(1e4 * raw / raw.sum(axis=1, keepdims=True))
     else:
         values = np.log1p(raw)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from lgem.screen.entry import panel_of
 from lgem.screen.io import network_expression, pseudobulk_data
+from lgem.screen.network_cells import panel_of
 from lgem.screen.panel import choose_panel, in_fixed_order, within_variance
 
 variances = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=12).map(np.array)

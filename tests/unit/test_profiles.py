@@ -12,9 +12,9 @@ from lgem.errors import InputError
 from lgem.screen.entry import (
     cell_rules,
     group_profiles,
-    panel_profiles,
     read_dataset_profiles,
 )
+from lgem.screen.network_cells import panel_profiles
 from lgem.screen.profiles import Profiles, read_profiles
 from lgem.screen.tables import read_any_table
 

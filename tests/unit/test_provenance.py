@@ -22,6 +22,7 @@ FOUNDATIONS = {
         "errors",
         "explain",
         "files",
+        "h5",
         "h5ad",
         "heads",
         "systems",

@@ -58,6 +58,7 @@ def test_every_perturbation_is_listed_once_control_is_not(counted, table):
 
 def test_guides_that_were_called_together_are_counted_one_by_one(counted):
     cells, data = counted[0].copy(), counted[1]
+    cells["guide"] = cells["guide"].astype(object)
     cells.loc[cells["perturbation"] == "A", "guide"] = "A_1|A_2"
     cells.loc[cells["perturbation"] == "B", "guide"] = "B_1|NT_1"
     cells.loc[cells.index[cells["perturbation"] == "B"][:2], "guide"] = "B_2"

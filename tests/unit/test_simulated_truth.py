@@ -19,6 +19,7 @@ from lgem.screen.counting import count_shard, describe_shards
 from lgem.screen.effects import estimate_effects
 from lgem.screen.entry import cell_rules
 from lgem.screen.io import group_statistics, network_expression, pseudobulk_data
+from lgem.screen.network_cells import read_control_cells
 from lgem.screen.panel import in_fixed_order
 from lgem.screen.simulate import simulate_screen
 
@@ -39,9 +40,9 @@ def chain(screen, tmp_path_factory):
     rules = cell_rules(entry)
     shards, genes = describe_shards([Shard(path)], entry, rules)
     cells, groups = plan_cells(shards, rules, 1, path)
-    kept = Path(path).with_name("control.h5ad")
+    kept = Path(path).with_name("control.h5")
     sums = count_shard(path, entry, cells, groups=len(groups), target_sum=1e4, control=kept)
-    control = in_fixed_order(anndata.read_h5ad(kept))
+    control = in_fixed_order(read_control_cells(kept))
     control.uns["target_sum"] = 1e4
     return pseudobulk_data(sums, groups, genes.set_index("gene"), counts=True), control
 

@@ -8,7 +8,6 @@ import threading
 
 import anndata
 import numpy as np
-import pandas as pd
 import pytest
 import zarr
 from count_files import ENTRY, count, make_screen
@@ -16,7 +15,8 @@ from scipy import sparse
 
 from lgem.errors import InputError
 from lgem.screen import control
-from lgem.screen.matrices import count_matrix, read_ahead
+from lgem.screen.matrices import ahead, count_matrix
+from lgem.screen.network_cells import read_control_cells
 from lgem.screen.stores import open_store
 from lgem.screen.turning import row_ranges, turned
 
@@ -163,7 +163,7 @@ def test_a_zarr_store_gives_what_the_h5ad_gives(tmp_path, form, layer, version):
         assert one[table].equals(other[table])
     for name, values in one[3].arrays().items():
         np.testing.assert_array_equal(other[3].arrays()[name], values)
-    controls = [(folder / "control_a.h5ad").read_bytes() for folder in (tmp_path, tmp_path / "sub")]
+    controls = [(folder / "control_a.h5").read_bytes() for folder in (tmp_path, tmp_path / "sub")]
     assert controls[0] == controls[1]
 
 
@@ -210,9 +210,9 @@ def test_a_zarr_store_that_has_lost_counts_is_told(tmp_path):
 # Reading ahead
 
 
-def test_blocks_that_are_read_ahead_come_in_their_order():
-    assert list(read_ahead(iter([(0, "a"), (1, "b"), (2, "c")]))) == [(0, "a"), (1, "b"), (2, "c")]
-    assert list(read_ahead(iter([]))) == []
+def test_items_made_ahead_come_in_their_order():
+    assert list(ahead(iter([(0, "a"), (1, "b"), (2, "c")]))) == [(0, "a"), (1, "b"), (2, "c")]
+    assert list(ahead(iter([]))) == []
 
 
 def test_an_error_of_the_reader_reaches_who_counts_and_the_thread_ends():
@@ -221,19 +221,19 @@ def test_an_error_of_the_reader_reaches_who_counts_and_the_thread_ends():
         raise InputError("x", "y", "z")
 
     before = threading.active_count()
-    ahead = read_ahead(blocks())
-    assert next(ahead) == (0, "a")
+    made = ahead(blocks())
+    assert next(made) == (0, "a")
     with pytest.raises(InputError, match="x: found y; expected z"):
-        next(ahead)
+        next(made)
     assert threading.active_count() == before
 
 
 def test_the_thread_ends_where_who_counts_gives_up():
     before = threading.active_count()
-    ahead = read_ahead((number, "a") for number in range(9))
-    next(ahead)
+    made = ahead((number, "a") for number in range(9))
+    next(made)
     assert threading.active_count() == before + 1
-    ahead.close()
+    made.close()
     assert threading.active_count() == before
 
 
@@ -251,17 +251,17 @@ def test_control_cells_written_as_they_are_met_are_those_selected(tmp_path, monk
     names = [f"g{number}" for number in range(counts.shape[1])]
     picked = [np.array([], dtype=int), np.array([0, 9, 10]), np.arange(30, 60)]
     whole = np.concatenate(picked)
-    obs = anndata.AnnData(counts[whole]).obs.assign(batch="b")
-    with control.control_cells(tmp_path / "c.h5ad", pd.Index(names)) as kept:
+    with control.control_cells(tmp_path / "c.h5", names) as kept:
         for rows in picked:
             kept.append(turned_round[rows], sizes[rows])
-        kept.finish(obs)
-    found = anndata.read_h5ad(tmp_path / "c.h5ad")
+        kept.finish([f"cell{row}" for row in whole], ["b"] * len(whole))
+    found = read_control_cells(tmp_path / "c.h5")
     np.testing.assert_array_equal(found.X.toarray(), counts[whole].toarray())
     assert (found.X.dtype, found.X.has_sorted_indices) == (np.int32, True)
     assert list(found.var_names) == names
     assert found.obs["size_factor"].tolist() == sizes[whole].tolist()
     assert found.obs["batch"].tolist() == ["b"] * len(whole)
+    assert list(found.obs_names) == [f"cell{row}" for row in whole]
 
 
 def test_a_shard_without_control_cells_has_an_empty_file_of_them(tmp_path):

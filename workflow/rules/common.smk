@@ -277,7 +277,7 @@ def new_cell_files(wildcards):
     """Return the control cells of the dataset that updates the network, one file per shard."""
     name = CONFIG.network.new_cells
     return [
-        f"results/{name}/work/control_{shard}.h5ad"
+        f"results/{name}/work/control_{shard}.h5"
         for shard in range(len(LAYOUT.shards(name)))
     ]
 

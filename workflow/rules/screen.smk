@@ -115,7 +115,7 @@ rule count_shard:
         groups="results/{dataset}/work/groups.parquet",
     output:
         sums=temp("results/{dataset}/work/sums_{shard}.npz"),
-        control="results/{dataset}/work/control_{shard}.h5ad",
+        control="results/{dataset}/work/control_{shard}.h5",
     log:
         "logs/{dataset}/count_shard_{shard}.log",
     benchmark:
@@ -167,7 +167,7 @@ rule pseudobulk:
 rule control_cells:
     """Keep the network's panel of genes of the control cells, with quality metrics."""
     input:
-        shards=per_shard("control_{shard}.h5ad"),
+        shards=per_shard("control_{shard}.h5"),
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         panel=network_file("panel"),
     output:
