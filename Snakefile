@@ -27,6 +27,8 @@ rule all:
         expand("results/{dataset}/config.yaml", dataset=CONFIG.dataset),
         expand("results/{dataset}/report.html", dataset=CONFIG.dataset),
     localrule: True
+    message:
+        "everything is there"
 
 
 rule figures:
@@ -34,6 +36,8 @@ rule figures:
     input:
         [figure for dataset in CONFIG.dataset for figure in figure_files(dataset)],
     localrule: True
+    message:
+        "every figure is there"
 
 
 include: "workflow/rules/data.smk"

@@ -1,4 +1,5 @@
 # Helpers of the rules: the checked config, where files lie, and what each rule passes on.
+import atexit
 import re
 import sys
 from pathlib import Path
@@ -312,14 +313,25 @@ def headlines(dataset):
     return [file.read_text("utf-8").strip() for file in files if file.exists()]
 
 
+def reported():
+    """Return the datasets whose reports this run was asked for, in the order of the config."""
+    jobs = [job for job in workflow.dag.jobs if job.rule.name == "report"]
+    asked = {job.wildcards.dataset for job in jobs}
+    return [dataset for dataset in CONFIG.dataset if dataset in asked]
+
+
+def result_in_a_line(dataset):
+    """Return the first sentence of a dataset's results, and where its report is."""
+    sentence, _, _ = " ".join(headlines(dataset)[:1]).partition(". ")
+    result = f"{sentence.rstrip('.')}. " if sentence else ""
+    return f"{dataset}: {result}Report: {placed(f'results/{dataset}/report.html')}"
+
+
 def tell_results():
-    """Print the results of every dataset in a sentence each, and where its report is."""
-    for dataset in CONFIG.dataset:
-        for line in headlines(dataset):
-            print(f"{dataset}: {line}", file=sys.stderr)
-        page = Path(placed(f"results/{dataset}/report.html"))
-        if page.exists():
-            print(f"{dataset}: report in {page}", file=sys.stderr)
+    """Print the result of every dataset that has a report now, in a line each, last of all."""
+    lines = [result_in_a_line(dataset) for dataset in reported()]
+    # Snakemake itself has more to say after this: where its log is, how long it took.
+    atexit.register(print, *lines, sep="\n", end="\n" * bool(lines), file=sys.stderr)
 
 
 # The report's first page shows them; a template reads nothing but the config.
