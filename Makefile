@@ -3,17 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: help install demo test lint format schema lock clean
+.PHONY: help install demo test lint docs format schema lock clean
 
 help:
 	@echo "make demo    install into .venv and run the whole chain on a simulated screen"
 	@echo "make install install into .venv, and nothing else"
 	@echo "make test    install into .venv and run all tests"
 	@echo "make lint    check style, types, schema and workflow"
+	@echo "make docs    build the documentation as a site, site/index.html"
 	@echo "make format  rewrite the sources in the project's style"
 	@echo "make schema  write config schema and reference from the config model"
 	@echo "make lock    pin the newest versions of all dependencies"
-	@echo "make clean   remove .venv, results, resources and logs"
+	@echo "make clean   remove .venv, results, resources, logs and site"
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("lgem needs Python 3.11 or newer, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -24,7 +25,7 @@ help:
 install: .venv/ready
 
 demo: .venv/ready
-	$(BIN)/snakemake --cores $(CORES) --quiet rules --config dataset=demo
+	$(BIN)/snakemake --cores $(CORES) --config dataset=demo
 
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -35,6 +36,10 @@ lint: .venv/ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+docs: .venv/ready
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
@@ -53,5 +58,5 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf .venv .snakemake logs resources
+	rm -rf .venv .snakemake logs resources site
 	find results -mindepth 1 ! -name README.md -delete
