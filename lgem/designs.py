@@ -65,7 +65,15 @@ class Alias:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What can be said of a design: its diagnosis, and every alias, those of treatments first."""
+    """What can be said of a design.
+
+    Parameters
+    ----------
+    diagnosis
+        Shape, rank and condition number of its matrix.
+    aliases
+        Every relation between columns that cannot be told apart, those of treatments first.
+    """
 
     diagnosis: Diagnosis
     aliases: list[Alias]
@@ -115,6 +123,11 @@ def treatment_design(
         Columns with numbers.
     interactions
         Pairs of factors whose levels have an effect together.
+
+    Returns
+    -------
+    Design
+        Samples × columns, an intercept first, with the name of every column.
     """
     chosen = _references(table, factors, references or {})
     blocks, owners, levels = [np.ones((len(table), 1))], [""], [""]
@@ -203,6 +216,11 @@ def explain(
     otherwise
         How to go on without adjustment for the other factors, in words; by default the factors
         are to be left out of the design.
+
+    Returns
+    -------
+    Explanation
+        Without aliases where all columns are independent.
     """
     words = _Words(
         design, table, treatment, batch, unit, len(table) if samples is None else samples, otherwise

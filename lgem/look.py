@@ -22,10 +22,10 @@ from lgem.screen.matrices import count_matrix
 from lgem.screen.stores import Store, is_zarr, open_store
 
 # What columns and labels are commonly called, in lower case.
-PERTURBATION = re.compile(r"perturbation|gene|target|target_gene|gene_target|condition|feature_call")
+PERTURBATION = re.compile(r"perturbation|gene|target|target_gene|gene_target|condition")
 CONTROL = re.compile(
-    r"(control|ctrl|non[-_ ]?targeting|nt|ntc|neg(ative)?|scrambled?|unperturbed|safe[-_ ]?targeting"
-    r"|safe[-_ ]?harbor|aavs1)([-_ (].*|\d*)"
+    r"(control|ctrl|non[-_ ]?targeting|nt|ntc|neg(ative)?|scrambled?|unperturbed"
+    r"|safe[-_ ]?(targeting|harbor)|aavs1)([-_ (].*|\d*)"
 )
 BATCH = re.compile(r"batch|lane|replicate|rep|gem_?group|sample|channel|library|donor|run")
 GUIDE = re.compile(r".*(guide|sgrna|grna).*")
@@ -165,7 +165,7 @@ def _named(frame: pd.DataFrame, pattern: re.Pattern[str], suits: Any) -> list[st
 
 
 def _text(values: pd.Series) -> bool:
-    return not _numbers(values) and values.nunique() > 1
+    return not _numbers(values) and len(values.unique()) > 1
 
 
 def _beyond(values: pd.Series, sums: np.ndarray) -> bool:

@@ -18,11 +18,23 @@ ROUNDING = 1e-8
 class Diagnosis:
     """What can be said of A x = b before it is solved.
 
-    ``shape_class`` is square, overdetermined or underdetermined; ``verdict`` is unique, none or
-    infinite (or, without b, of the least-squares problem: unique or infinite);
-    ``free_parameters`` is the dimension of the set of solutions; ``condition`` the ratio of the
-    largest to the smallest singular value, infinite where the columns are dependent;
-    ``singular`` all singular values, the largest first.
+    Parameters
+    ----------
+    rows, columns
+        Equations and unknowns.
+    rank, rank_augmented
+        Of A, and of [A b] where b is known.
+    shape_class
+        ``square``, ``overdetermined`` or ``underdetermined``.
+    verdict
+        ``unique``, ``none`` or ``infinite``; without b that of the least-squares problem, which
+        always has a solution.
+    free_parameters
+        Dimension of the set of solutions.
+    condition
+        Ratio of the largest to the smallest singular value, infinite where columns are dependent.
+    singular
+        All singular values, the largest first.
     """
 
     rows: int
@@ -65,6 +77,11 @@ def diagnose(A: np.ndarray, b: np.ndarray | None = None) -> Diagnosis:
         Coefficients (rows × columns).
     b
         Right-hand side (rows,), or several (rows × k), all of which must be solvable.
+
+    Returns
+    -------
+    Diagnosis
+        Ranks by one rule: singular values above eps · max(rows, columns) · the largest count.
     """
     rows, columns = A.shape
     singular = linalg.svdvals(A) if A.size else np.zeros(0)
@@ -148,6 +165,16 @@ def estimable(A: np.ndarray) -> np.ndarray:
     """Return which single coefficients of A x = b every least-squares solution agrees on.
 
     A coefficient is estimable if and only if no vector of the null space of A touches it.
+
+    Parameters
+    ----------
+    A
+        Coefficients (rows × columns).
+
+    Returns
+    -------
+    (columns,) of bool
+        Whether each is estimable, whatever b is.
     """
     triangle = linalg.qr(A, mode="r")[0] if A.shape[0] > A.shape[1] else A  # same null space
     _, singular, right = linalg.svd(triangle, full_matrices=True)

@@ -44,6 +44,17 @@ def held_out_likelihoods(
     Every estimator makes its choice anew without the held-out cells; beside it stand genes that
     are independent of one another. No known network enters.
 
+    Parameters
+    ----------
+    values : (cells, genes)
+        Standardised expression.
+    estimators
+        Names of some of `ESTIMATORS`; the others are compared with the first.
+    seed
+        Of the folds.
+    folds
+        How many times a part of the cells is held out.
+
     Returns
     -------
     DataFrame
@@ -97,6 +108,8 @@ def choose_estimate(
         One of `ESTIMATORS`, or ``auto``.
     form
         In which the precision is kept; the graphical lasso has no implicit one.
+    seed
+        Of the folds in which cells are held out.
 
     Returns
     -------

@@ -74,6 +74,11 @@ def invert(
         Θ, where it is known.
     form
         None for implicit where that has fewer numbers: factors, and many more genes than those.
+
+    Raises
+    ------
+    InputError
+        If the covariance is not finite or not positive definite.
     """
     if not isinstance(covariance, LowRank):
         return DensePrecision(covariance, precision)

@@ -171,7 +171,17 @@ class LinearModel:
         )
 
     def predict(self, perturbation: str, target: Target, level: float | None = None) -> Answer:
-        """Predict s·b + G W p, or s·b alone where the perturbation cannot be embedded."""
+        """Predict s·b + G W p, or s·b alone where the perturbation cannot be embedded.
+
+        Parameters
+        ----------
+        perturbation
+            Its name; genes of a combination are joined by ``+``, sorted.
+        target
+            The measured genes that it acts on.
+        level
+            Share of what will be observed that intervals are to cover; None: no intervals.
+        """
         why = self.why_not(perturbation, target)
         if why and self.published:
             return Answer(None, NOT_EMBEDDABLE, why)

@@ -179,6 +179,11 @@ def fit_constrained(
         k; None keeps every dimension of the fitted values: the standard mixed model.
     ratio
         Variance of a random effect over that of a residual; None: by REML.
+
+    Returns
+    -------
+    Constrained
+        With as many codes as were asked for, or as the fitted values have dimensions.
     """
     contrasts = Contrasts.of(data)
     if ratio is None:

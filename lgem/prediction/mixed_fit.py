@@ -36,7 +36,17 @@ NEGLIGIBLE = 1e-14
 
 @dataclass(frozen=True)
 class Fitted:
-    """Forms with the objective after every sweep, from the start on, and whether it settled."""
+    """A fit of the free form.
+
+    Parameters
+    ----------
+    forms
+        Codes and loadings, in the principal axes of K + H.
+    objectives
+        F at the start and after every sweep.
+    converged
+        Whether it settled before the sweeps ran out.
+    """
 
     forms: Forms
     objectives: np.ndarray
@@ -73,6 +83,11 @@ def fit_forms(
         The fit has settled where a sweep lowers F by less than this share of it.
     seed
         Of the start, see `start_of`.
+
+    Returns
+    -------
+    Fitted
+        With forms in the principal axes of their codes, signs fixed.
 
     Raises
     ------

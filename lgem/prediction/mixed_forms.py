@@ -28,9 +28,17 @@ from lgem.systems import numerical_rank
 
 @dataclass(frozen=True)
 class Modalities:
-    """What is decomposed: Y (n × genes), X (n × fixed features), Z (n × random features).
+    """What is decomposed: three blocks of the same n samples.
 
-    Without random features (no columns in Z) there is no random part: H is 0.
+    Parameters
+    ----------
+    Y
+        Profiles (n × genes).
+    X
+        What has fixed effects, such as perturbations (n × fixed features).
+    Z
+        What has random effects, such as batches (n × random features). Without columns there is
+        no random part: H is 0.
     """
 
     Y: np.ndarray
@@ -51,7 +59,14 @@ class Modalities:
 class Forms:
     """Codes and loadings: all that is estimated.
 
-    ``K`` and ``H`` are samples × k; ``alpha`` genes × k; ``beta`` and ``u`` features × k.
+    Parameters
+    ----------
+    K, H
+        Codes of the fixed and of the random part (samples × k).
+    alpha
+        Loadings that decode Y from K + H (genes × k).
+    beta, u
+        Loadings that decode X from K and Z from H (features × k).
     """
 
     K: np.ndarray

@@ -43,7 +43,17 @@ class Fitted:
     own: OwnChange | None
 
     def predict(self, perturbation: str, target: Target, level: float | None = None) -> Answer:
-        """Predict an effect, with intervals where a level is given."""
+        """Predict an effect, with intervals where a level is given.
+
+        Parameters
+        ----------
+        perturbation
+            Its name; genes of a combination are joined by ``+``, sorted.
+        target
+            The measured genes that it acts on.
+        level
+            Share of what will be observed that the intervals are to cover, such as 0.9.
+        """
         answer = self.inner.predict(perturbation, target, level)
         if self.own is None or answer.effect is None or not target.rows:
             return answer
@@ -122,6 +132,16 @@ def fit_predictor(
         ``on_target`` and, for a linear model, those of `Settings`.
     genes, perturbations
         Embeddings that were read from a file or another data set.
+
+    Returns
+    -------
+    Fitted
+        Everything it needs to answer; the training set is not kept.
+
+    Raises
+    ------
+    InputError
+        Where more dimensions are asked for than the training set allows, or a solver cannot run.
     """
     rest = dict(settings)
     own = OwnChange.of(training) if rest.pop("on_target", False) else None

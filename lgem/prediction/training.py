@@ -19,7 +19,19 @@ ANSWERED = (PREDICTED, MEAN_ONLY)
 
 @dataclass(frozen=True)
 class Answer:
-    """A predicted effect (genes,), or None with the reason in words."""
+    """What a predictor says of one perturbation.
+
+    Parameters
+    ----------
+    effect
+        Predicted change of log-expression from control (genes,); None where there is none.
+    status
+        ``predicted``, ``mean_only`` or another word for the kind of answer.
+    reason
+        In words, where it is not simply predicted.
+    lower, upper
+        Bounds of the prediction interval of every gene (genes,), where asked for and known.
+    """
 
     effect: np.ndarray | None
     status: str = PREDICTED

@@ -28,8 +28,14 @@ ROUNDING = 1e-12
 class GroupStatistics:
     """Sizes, means and variances of groups of cells, the sufficient statistics of a screen.
 
-    ``groups`` has the columns perturbation, n_cells and the design's factors; ``mean`` and
-    ``variance`` are groups × genes.
+    Parameters
+    ----------
+    groups
+        A row for every group: perturbation, n_cells and the design's factors.
+    mean
+        Mean log-expression (groups × genes).
+    variance
+        Its variance over the cells of a group, ddof 1 and 0 for one cell (groups × genes).
     """
 
     groups: pd.DataFrame
@@ -60,8 +66,20 @@ class GroupStatistics:
 class Effects:
     """Effects of perturbations on log-expression, with their standard errors.
 
-    ``effect`` and ``se`` are perturbations × genes; ``left_out`` maps the perturbations that the
-    design cannot estimate to the reason; ``degrees_of_freedom`` are those of the residuals.
+    Parameters
+    ----------
+    perturbations
+        Names of the rows.
+    effect
+        Change of log-expression from control, natural logarithm (perturbations × genes).
+    se
+        Its standard error (perturbations × genes).
+    degrees_of_freedom
+        Of the residuals.
+    diagnosis
+        What was found of the linear system.
+    left_out
+        The perturbations that the design cannot estimate, with the reason.
     """
 
     perturbations: list[str]
@@ -140,6 +158,11 @@ def estimate_effects(
         Whether a perturbation that cannot be estimated ends the run instead of being left out.
     unit
         What the groups are made of, in a message's words.
+
+    Returns
+    -------
+    Effects
+        With the perturbations that were left out, and why.
 
     Raises
     ------

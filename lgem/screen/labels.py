@@ -137,9 +137,15 @@ def normalise(raw: pd.Series, rules: LabelRules, place: str) -> pd.Series:
 
 @dataclass(frozen=True)
 class Target:
-    """The genes that a perturbation acts on, as rows of the measured genes.
+    """The genes that a perturbation acts on.
 
-    `rows` is None, with a `reason`, where one of them is not measured or not unique.
+    Parameters
+    ----------
+    rows
+        Their numbers among the measured genes, from 0; None where one of them is not measured or
+        not unique.
+    reason
+        Why there are no rows, in words.
     """
 
     rows: tuple[int, ...] | None
