@@ -117,6 +117,9 @@ def described(content: Content) -> str:
 
 def _column(values: pd.Series) -> str:
     """Describe a column: the range of its numbers, or its most frequent values."""
+    values = values.dropna()
+    if values.empty:
+        return "no values"
     if pd.api.types.is_float_dtype(values) or (_numbers(values) and values.nunique() > 20):
         return f"numbers from {values.min():,.6g} to {values.max():,.6g}"
     found = values.astype(str).value_counts()

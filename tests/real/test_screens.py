@@ -49,9 +49,10 @@ def reports(real_data, tmp_path_factory) -> Run:
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_real_screen_runs_to_its_report_with_only_its_columns_named(reports, name):
     assert (reports.folder / "results" / name / "report.html").stat().st_size > 1_000_000
-    told = [line for line in reports.output.splitlines() if line.startswith(f"{name}: ")]
-    assert "held-out L2" in told[0]
-    assert told[-1] == f"{name}: report in results/{name}/report.html"
+    last = reports.output.splitlines()[-len(SCREENS) :][list(SCREENS).index(name)]
+    assert last.startswith(f"{name}: ")
+    assert "held-out L2" in last
+    assert last.endswith(f". Report: results/{name}/report.html")
 
     qc = reports.table(f"{name}/qc.tsv")
     assert len(qc) == ASKED[name]

@@ -196,15 +196,38 @@ def test_results_carry_their_provenance(results):
         assert {"lgem", "python", "numpy"} <= origin["versions"].keys()
 
 
-def test_the_run_ends_with_the_result_in_a_sentence_and_the_place_of_the_report(whole_run, results):
-    sentence = (results / "headline.txt").read_text("utf-8").strip()
-    assert re.match(
-        r"(A baseline beats|The model|The baseline) \w+ .*held-out L2 .* perturbations", sentence
-    )
-    told = [line for line in whole_run.output.splitlines() if line.startswith("tiny: ")]
-    assert told[0] == f"tiny: {sentence}"
-    assert told[-1] == "tiny: report in results/tiny/report.html"
-    assert whole_run.output.rindex(told[0]) > whole_run.output.rindex("Finished jobid")
+def last_line(results):
+    """What a run is to end with: the first sentence of its headline, and where its report is."""
+    sentence, _, rest = (results / "headline.txt").read_text("utf-8").partition(". ")
+    assert re.match(r"(A baseline beats|The model|The baseline) \w+ ", sentence)
+    assert "held-out L2 " in f"{sentence}. {rest}"
+    return f"tiny: {sentence}. Report: results/tiny/report.html"
+
+
+def test_the_last_line_of_a_run_is_its_result_and_the_place_of_the_report(whole_run, results):
+    assert whole_run.output.splitlines()[-1] == last_line(results)
+    assert whole_run.output.count("Report: ") == 1
+
+
+def test_the_terminal_tells_steps_in_words_and_not_the_files_behind_them(whole_run):
+    assert "Job 0: everything is there" in whole_run.output
+    assert "tiny: effects of perturbations\n" in whole_run.output
+    total = 1 + sum(whole_run.jobs.values())
+    assert f"{total} of {total} steps (100%) done" in whole_run.output
+    assert "Reason:" not in whole_run.output
+
+
+def test_a_quiet_run_ends_the_same_and_one_for_other_files_without_a_report(
+    whole_run, results, tmp_path
+):
+    folder = shutil.copytree(whole_run.folder, tmp_path / "run")
+    (folder / "results" / "tiny" / "report.html").unlink()
+    quiet = succeed(folder, "--quiet", "rules")
+    assert quiet.output.splitlines()[-1] == last_line(results)
+    (folder / "results" / "tiny" / "splits.tsv").unlink()
+    other = succeed(folder, "results/tiny/splits.tsv")
+    assert other.jobs == {"splits": 1}
+    assert "Report: " not in other.output
 
 
 def test_a_second_run_has_nothing_to_do(whole_run, tmp_path):
