@@ -223,6 +223,7 @@ def test_a_quiet_run_ends_the_same_and_one_for_other_files_without_a_report(
     folder = shutil.copytree(whole_run.folder, tmp_path / "run")
     (folder / "results" / "tiny" / "report.html").unlink()
     quiet = succeed(folder, "--quiet", "rules")
+    assert quiet.jobs == {"report": 1}
     assert quiet.output.splitlines()[-1] == last_line(results)
     (folder / "results" / "tiny" / "splits.tsv").unlink()
     other = succeed(folder, "results/tiny/splits.tsv")
