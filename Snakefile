@@ -35,6 +35,7 @@ rule figures:
     """Every figure of every dataset, as PDF and PNG, with the table behind it."""
     input:
         [figure for dataset in CONFIG.dataset for figure in figure_files(dataset)],
+        across_files(),
     localrule: True
     message:
         "every figure is there"
@@ -48,6 +49,7 @@ include: "workflow/rules/network.smk"
 include: "workflow/rules/systems.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/figures_network.smk"
+include: "workflow/rules/figures_across.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/bench.smk"
 

@@ -23,6 +23,8 @@ PERTURBED_FIGURES = (
     *("on_target", "held_out_error", "error_by_genes", "embedding_swaps", "doubles"),
     *("observed_against_predicted", "calibration", "mixed_forms"),
 )
+# Those that show several datasets beside one another.
+ACROSS_FIGURES = ("held_out_error", "error_by_genes", "embedding_swaps", "doubles")
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,23 @@ class Layout(Inputs):
             "linear_systems",
         ]
 
+    @property
+    def perturbed(self) -> list[str]:
+        """Datasets of this run that have perturbations, and so scores."""
+        return [name for name in self.config.dataset if self.is_perturbed(name)]
+
+    @property
+    def unperturbed(self) -> dict[str, str]:
+        """The others, with the reason why figures of scores leave them out."""
+        others = [name for name in self.config.dataset if not self.is_perturbed(name)]
+        return dict.fromkeys(others, "no perturbations in its config")
+
+    @property
+    def across_figures(self) -> list[str]:
+        """Names of the figures of all datasets together, where there are several."""
+        several = len(self.config.dataset) > 1 and bool(self.perturbed)
+        return list(ACROSS_FIGURES) if several else []
+
     def results(self, name: str) -> list[str]:
         """Return the tables of a dataset that its report shows."""
         perturbed = [
@@ -200,7 +219,7 @@ class Layout(Inputs):
         results = [f"results/{name}" for name in self.config.dataset]
         parts = ("work", "models", "predictions", "network", "figures", "mixed_forms")
         within = [f"{folder}/{part}" for folder in results for part in parts]
-        return ["results", "resources", "logs", *results, *within]
+        return ["results", "results/figures", "resources", "logs", *results, *within]
 
 
 def _described(

@@ -21,7 +21,7 @@ ERROR_COLUMNS = ("mark", *GENE_COUNT_COLUMNS, "note")
 _TITLE = "Error against the number of genes"
 # A line over other perturbations must not look like one to compare with.
 _FAINT = 0.35
-_METRICS = {
+METRICS = {
     "l2": "mean L2 distance ({unit}),\nlower is better",
     "pearson_delta": "mean Pearson correlation of effects\n(no unit), higher is better",
 }
@@ -64,7 +64,7 @@ def error_by_genes(
     for name in GENE_COUNT_COLUMNS:
         if name not in ("model", "metric"):
             table[name] = style.numbers(table[name])
-    table = table[table["metric"].isin(list(_METRICS))].dropna(subset=["genes"])
+    table = table[table["metric"].isin(list(METRICS))].dropna(subset=["genes"])
     models = list(dict.fromkeys(table["model"]))
     known = table.dropna(subset=["mean"]).sort_values("genes", kind="stable")
     if known.empty:
@@ -100,13 +100,13 @@ def error_by_genes(
         legend=legend,
         note=" ".join(filter(None, told)),
     )
-    panels = dict(zip(_METRICS, figure.subplots(1, len(_METRICS)), strict=True))
+    panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():
-        _draw_lines(axes, known[known["metric"] == metric], present, look, fewer)
+        lines_panel(axes, known[known["metric"] == metric], present, look, fewer)
         if marked:
             axes.axvline(scored, color=style.LIGHT, linewidth=0.9, zorder=0)
-        axes.set_ylabel(_METRICS[metric].format(unit=unit))
-        _count_axis(axes, known["genes"].unique())
+        axes.set_ylabel(METRICS[metric].format(unit=unit))
+        count_axis(axes, known["genes"].unique())
     style.freeze(figure)
     for metric, axes in panels.items():
         if not (known["metric"] == metric).any():
@@ -144,14 +144,14 @@ def _gaps(known: pd.DataFrame, models: list[str], most: Mapping[str, float]) -> 
     return pd.DataFrame(rows, columns=["metric", "note"])
 
 
-def _draw_lines(
+def lines_panel(
     axes: Axes,
     table: pd.DataFrame,
     models: list[str],
     look: Mapping[str, Look],
     faint: Collection[str],
 ) -> None:
-    """Draw one metric: the lines of all models, the first one on top with its interval."""
+    """Draw one panel: the lines of all models, the first one on top with its interval."""
     for k, model in enumerate(models):
         own, seen = table[table["model"] == model], look[model]
         front = 5 if k == 0 else 3
@@ -170,7 +170,11 @@ def _draw_lines(
     axes.margins(y=0.06)
 
 
-def _count_axis(axes: Axes, counts: np.ndarray) -> None:
+def count_axis(
+    axes: Axes,
+    counts: np.ndarray,
+    label: str = "genes scored, most expressed in control first (log scale)",
+) -> None:
     """Give an axis of numbers of genes a logarithmic scale, labelled at tens and at its end."""
     last = counts.max()
     tens = [10.0**k for k in range(7) if counts.min() <= 10.0**k <= last / 3]
@@ -181,4 +185,4 @@ def _count_axis(axes: Axes, counts: np.ndarray) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     pad = 1.15 if len(counts) > 1 else 2.0
     axes.set_xlim(counts.min() / pad, last * pad)
-    axes.set_xlabel("genes scored, most expressed in control first (log scale)")
+    axes.set_xlabel(label)

@@ -30,19 +30,19 @@ RANDOM = ("lgem_random_P", "lgem_random_G")
 # No model: the other half of the same cells, the best that can be asked of a prediction.
 DUPLICATE = "technical_duplicate"
 
-_LOOKS = {
+KIND_LOOKS = {
     "model": (style.BLUE, "o"),
     "baseline": (style.ORANGE, "s"),
     "random embedding": (style.GREY, "D"),
     "technical duplicate": (style.BLACK, "v"),
 }
-_METRICS = {
+METRICS = {
     "l2": "L2 distance from the observed profile\n({unit}), lower is better",
     "pearson_delta": "Pearson correlation of effects\n(no unit), higher is better",
 }
 _GENE_SETS = {"top": "top genes and target", "top_off_target": "target left out"}
 _TITLE = "Error on held-out perturbations"
-_BANDS = ("#F4F4F4", "#FFFFFF")
+BANDS = ("#F4F4F4", "#FFFFFF")
 _KEYS = ["model", "gene_set", "metric"]
 
 
@@ -113,7 +113,7 @@ def held_out_error(
     models = _in_order(means, averaged, gene_sets[0])
     offset = dict(zip(gene_sets, (0.0,) if len(gene_sets) == 1 else (-0.2, 0.24), strict=True))
     points = averaged.dropna(subset=["value"])
-    shift = _jitter(points["perturbation"], 0.14)
+    shift = jitter(points["perturbation"], 0.14)
     drawn = pd.concat([points.assign(mark="point"), means.assign(mark="mean")], ignore_index=True)
     drawn["position"] = (
         drawn["model"].map(models.index).astype(float)
@@ -128,7 +128,7 @@ def held_out_error(
 
 def _relevant(table: pd.DataFrame, gene_sets: Sequence[str]) -> pd.DataFrame:
     """Return the rows of the gene sets and metrics that are drawn."""
-    keep = table["gene_set"].isin(list(gene_sets)) & table["metric"].isin(list(_METRICS))
+    keep = table["gene_set"].isin(list(gene_sets)) & table["metric"].isin(list(METRICS))
     names = {name: style.texts(table[name]) for name in ("model", "perturbation") if name in table}
     return table.assign(**names)[keep].reset_index(drop=True)
 
@@ -153,7 +153,7 @@ def _in_order(means: pd.DataFrame, averaged: pd.DataFrame, gene_set: str) -> lis
     return sorted(means["model"].unique(), key=lambda model: (rank.get(model, np.inf), model))
 
 
-def _jitter(names: Iterable[object], spread: float) -> dict[object, float]:
+def jitter(names: Iterable[object], spread: float) -> dict[object, float]:
     """Return an offset in ±`spread` for each name: even, and the same for a name everywhere."""
     golden = (5**0.5 - 1) / 2
     order = sorted(set(names), key=str)
@@ -176,7 +176,7 @@ def _unscored(drawn: pd.DataFrame, scores: pd.DataFrame, models: Sequence[str]) 
     seen = drawn.dropna(subset=["value"])
     shown = set(zip(seen["model"], seen["metric"], strict=True))
     rows = []
-    for model, metric in product(models, _METRICS):
+    for model, metric in product(models, METRICS):
         if (model, metric) in shown:
             continue
         own = scores[(scores["model"] == model) & (scores["metric"] == metric)]
@@ -196,8 +196,8 @@ def _draw_held_out(
     table: pd.DataFrame, models: Sequence[str], gene_sets: Sequence[str], unit: str, interval: float
 ) -> Figure:
     """Draw the two panels from the table of marks."""
-    kinds = [kind for kind in _LOOKS if kind in set(table["kind"])]
-    legend = [(style.handle(*_LOOKS[kind]), kind) for kind in kinds]
+    kinds = [kind for kind in KIND_LOOKS if kind in set(table["kind"])]
+    legend = [(style.handle(*KIND_LOOKS[kind]), kind) for kind in kinds]
     if len(gene_sets) > 1:
         legend += [
             (style.handle(style.BLACK, "o", open_=k > 0), _GENE_SETS.get(gene_set, gene_set))
@@ -216,10 +216,10 @@ def _draw_held_out(
         note=f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. "
         f"In brackets: perturbations in the mean / asked for.{differ}",
     )  # fmt: skip
-    panels = dict(zip(_METRICS, figure.subplots(1, len(_METRICS)), strict=True))
+    panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():
-        _draw_metric(axes, table[table["metric"] == metric], gene_sets)
-        axes.set_xlabel(_METRICS[metric].format(unit=unit))
+        error_panel(axes, table[table["metric"] == metric], gene_sets, len(models))
+        axes.set_xlabel(METRICS[metric].format(unit=unit))
         names = [style.shorten(model, 40) + " " if metric == "l2" else "" for model in models]
         ticks = [told.get((model, metric), "(0/0)") for model in models]
         axes.set_yticks(range(len(models)), list(map(add, names, ticks)))
@@ -238,29 +238,28 @@ def _draw_held_out(
             axes.text(
                 0.01, position, "\n".join(lines), va="center", fontsize=style.SMALL,
                 transform=axes.get_yaxis_transform(), color=style.GREY,
-                bbox={"facecolor": _BANDS[int(position) % 2], "edgecolor": "none", "pad": 0.5},
+                bbox={"facecolor": BANDS[int(position) % 2], "edgecolor": "none", "pad": 0.5},
             )  # fmt: skip
         if own["value"].isna().all():
             axes.set_xticks([])
     return figure
 
 
-def _draw_metric(axes: Axes, table: pd.DataFrame, gene_sets: Sequence[str]) -> None:
-    """Draw the points, means and the best baseline of one metric."""
-    rows = table["model"].nunique()
+def error_panel(axes: Axes, table: pd.DataFrame, gene_sets: Sequence[str], rows: int) -> None:
+    """Draw one panel: the points, means and the best baseline of one metric, a row per model."""
     for row in range(rows):
-        axes.axhspan(row - 0.5, row + 0.5, color=_BANDS[row % 2], linewidth=0, zorder=0)
+        axes.axhspan(row - 0.5, row + 0.5, color=BANDS[row % 2], linewidth=0, zorder=0)
     points, means = table[table["mark"] == "point"], table[table["mark"] == "mean"]
     strong, faint = (0.7, 0.4) if len(points) <= 120 * rows else (0.35, 0.18)
     for (kind, gene_set), own in points.groupby(["kind", "gene_set"]):
-        colour, marker = _LOOKS[str(kind)]
+        colour, marker = KIND_LOOKS[str(kind)]
         axes.scatter(
             own["value"], own["position"], s=3, color=colour, marker=marker, linewidths=0,
             alpha=strong if gene_set == gene_sets[0] else faint, zorder=2, gid="points",
             rasterized=len(points) > style.MOST_VECTOR_MARKS,
         )  # fmt: skip
     for (kind, gene_set), own in means.groupby(["kind", "gene_set"]):
-        colour, marker = _LOOKS[str(kind)]
+        colour, marker = KIND_LOOKS[str(kind)]
         axes.hlines(own["position"], own["lower"], own["upper"], colors="black", linewidth=0.9)
         axes.scatter(
             own["value"], own["position"], s=16, marker=marker, zorder=4, gid="means",

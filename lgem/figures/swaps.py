@@ -22,9 +22,9 @@ SWAP_COLUMNS = (
 )  # fmt: skip
 
 _TITLE = "Embedding swaps"
-_METRICS = {"l2": "difference in L2 ({unit})", "pearson_delta": "difference in Pearson correlation"}
+METRICS = {"l2": "difference in L2 ({unit})", "pearson_delta": "difference in Pearson correlation"}
 # On which side of zero the first model is the better one.
-_BETTER = {"l2": -1, "pearson_delta": 1}
+BETTER = {"l2": -1, "pearson_delta": 1}
 _GENE_SETS = {"top": "top genes and target", "top_off_target": "target left out"}
 _OFFSET = {"top": -0.2, "top_off_target": 0.22}
 _KEYS = ["other", "gene_set", "metric"]
@@ -105,13 +105,13 @@ def embedding_swaps(
         note=f"Small marks: perturbations; large: mean difference, {first} minus the other, with "
         f"{100 * interval:g} % interval. In brackets: perturbations that both score.",
     )  # fmt: skip
-    panels = dict(zip(_METRICS, figure.subplots(1, len(_METRICS)), strict=True))
+    panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():
-        _draw_differences(axes, drawn[drawn["metric"] == metric], others, look)
+        difference_panel(axes, drawn[drawn["metric"] == metric], others, look)
         side = f"← {{}} better {'·'} {{}} better →"
         short = style.shorten(first, 25, style.LABEL)
-        sides = (short, "other") if _BETTER[metric] < 0 else ("other", short)
-        axes.set_xlabel(f"{_METRICS[metric].format(unit=unit)}\n{side.format(*sides)}")
+        sides = (short, "other") if BETTER[metric] < 0 else ("other", short)
+        axes.set_xlabel(f"{METRICS[metric].format(unit=unit)}\n{side.format(*sides)}")
         axes.set_yticks(range(len(others)), labels if metric == "l2" else [""] * len(others))
         axes.set_ylim(len(others) - 0.45, -0.55)
         axes.tick_params(axis="y", length=0)
@@ -123,7 +123,7 @@ def embedding_swaps(
 
 def _differences(scores: pd.DataFrame, first: str, others: Sequence[str]) -> pd.DataFrame:
     """Return first minus other for every perturbation that both score."""
-    scores = scores[scores["metric"].isin(list(_METRICS)) & scores["gene_set"].isin(_GENE_SETS)]
+    scores = scores[scores["metric"].isin(list(METRICS)) & scores["gene_set"].isin(_GENE_SETS)]
     scores = scores.assign(value=style.numbers(scores["value"])).dropna(subset=["value"])
     wide = scores.pivot_table(
         index=["gene_set", "metric", "perturbation"], columns="model", values="value"
@@ -147,7 +147,7 @@ def _oriented(pairs: pd.DataFrame, first: str, others: Sequence[str]) -> pd.Data
     both = pd.concat(
         [forth.rename(columns={"model_b": "other"}), back.rename(columns={"model_a": "other"})]
     )
-    both = both[both["metric"].isin(list(_METRICS)) & both["gene_set"].isin(_GENE_SETS)]
+    both = both[both["metric"].isin(list(METRICS)) & both["gene_set"].isin(_GENE_SETS)]
     return both[[*_KEYS, "n", "difference", "lower", "upper"]].dropna(subset=["difference"])
 
 
@@ -161,16 +161,16 @@ def _unpaired(points: pd.DataFrame, means: pd.DataFrame, others: Sequence[str]) 
     rows = [
         ("note", other, metric, "no perturbation that both score")
         for other in others
-        for metric in _METRICS
+        for metric in METRICS
         if (other, metric) not in seen
     ]
     return pd.DataFrame(rows, columns=["mark", "other", "metric", "note"])
 
 
-def _draw_differences(
+def difference_panel(
     axes: Axes, table: pd.DataFrame, others: Sequence[str], look: dict[str, Look]
 ) -> None:
-    """Draw the points and means of one metric around zero."""
+    """Draw one panel: the points and means of one metric around zero, a row per model."""
     if table["difference"].isna().all():
         return
     for row in range(0, len(others), 2):

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 from lgem import shards
 from lgem.access import check_access
 from lgem.config import CONTROLS, ConfigError, load
-from lgem.layout import Layout
+from lgem.layout import ACROSS_FIGURES, Layout
 from lgem.provenance import core_digest
 from lgem.urls import masked
 
@@ -70,6 +70,21 @@ def origin(*settings, models=()):
 
 
 scores_origin = origin("pseudobulk", "splits", "evaluation", models=LAYOUT.models)
+
+
+def all_scores_origin(wildcards):
+    """Return what the provenance of all datasets together is made from: a digest of each."""
+    settings = ("pseudobulk", "splits", "evaluation")
+    digests = [
+        LAYOUT.digest(name, settings, LAYOUT.models) for name in LAYOUT.perturbed
+    ]
+    return {
+        "dataset": ", ".join(LAYOUT.perturbed),
+        "config_digest": ", ".join(digests),
+        "seed": CONFIG.seed,
+    }
+
+
 systems_origin = origin(
     *("pseudobulk", "splits", "network", "mixed_forms"), models=LAYOUT.models
 )
@@ -92,10 +107,15 @@ def screen_of(wildcards):
     return entry.model_dump(mode="json", exclude={"url", "sha256"})
 
 
-def unit(wildcards):
+def unit_of(name):
     """Return the unit of log-expression of a dataset."""
-    kind = screen_of(wildcards)["kind"]
+    kind = CONFIG.datasets[name].kind
     return "natural log units" if kind == "cells" else "log units of the input"
+
+
+def unit(wildcards):
+    """Return the unit of log-expression of a rule's dataset."""
+    return unit_of(wildcards.dataset)
 
 
 def memory(base_mb, factor):
@@ -288,6 +308,15 @@ def figure_files(dataset):
     return [
         f"results/{dataset}/figures/{figure}.{suffix}"
         for figure in LAYOUT.figures(dataset)
+        for suffix in ("pdf", "png", "tsv")
+    ]
+
+
+def across_files():
+    """Return every figure that shows all datasets together, where there are several."""
+    return [
+        f"results/figures/{figure}.{suffix}"
+        for figure in LAYOUT.across_figures
         for suffix in ("pdf", "png", "tsv")
     ]
 
