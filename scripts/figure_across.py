@@ -27,7 +27,7 @@ with job(snakemake):
         dict(zip(names, tables, strict=True)),
         snakemake.params.units,
         missing=snakemake.params.missing,
-        interval=snakemake.params.interval,
+        **snakemake.params.options,
     )
     stem = Path(snakemake.output.pdf).with_suffix("")
     save(figure, drawn, stem, provenance(**snakemake.params.origin))

@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lgem.figures import style
+from lgem.figures.prediction import BANDS
 
 Tables = Mapping[str, pd.DataFrame]
 
 # More panels leave none of them wide enough to read; all datasets stand in the table.
-MOST_DATASETS = 12
+MOST_DATASETS = 8
 ONE_ROW = 4
 MOST_HEIGHT_MM = 205.0
 
@@ -69,8 +70,8 @@ def shared_unit(units: Mapping[str, str], names: Sequence[str]) -> tuple[str, st
         by_unit.setdefault(units[name], []).append(name)
     if len(by_unit) == 1:
         return next(iter(by_unit)), ""
-    each = "; ".join(f"{unit}: {', '.join(own)}" for unit, own in by_unit.items())
-    return "log units", f"Log units are {each}."
+    each = "; ".join(f"{', '.join(own)}: {unit}" for unit, own in by_unit.items())
+    return "log units", f"Units: {each}."
 
 
 def grid(
@@ -85,7 +86,7 @@ def grid(
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         return {(names[0], metric): axes for metric, axes in zip(metrics, panels, strict=True)}
     blocks = blocks_of(names)
-    columns = -(-len(names) // blocks)
+    columns = columns_of(names)
     axes = figure.subplots(blocks * len(metrics), columns, squeeze=False)
     found: dict[tuple[str, str], Axes] = {}
     for place in range(blocks * columns):
@@ -104,9 +105,21 @@ def blocks_of(names: Sequence[str]) -> int:
     return 1 if len(names) <= ONE_ROW else 2
 
 
+def columns_of(names: Sequence[str]) -> int:
+    """Return how many datasets stand in a row."""
+    return -(-len(names) // blocks_of(names))
+
+
 def is_first(names: Sequence[str], name: str) -> bool:
     """Return whether a dataset's panels stand at the left border."""
-    return names.index(name) % -(-len(names) // blocks_of(names)) == 0
+    return names.index(name) % columns_of(names) == 0
+
+
+def beside(names: Sequence[str], text: str) -> str:
+    """Break the words of an axis into lines that do not reach into the panel beside it."""
+    around_mm = 50.0  # names of rows, tick labels, gaps
+    room = (style.WIDTHS_MM["double"] - around_mm) / max(2, columns_of(names))
+    return "\n".join(style.wrap(text, room, style.LABEL))
 
 
 def body_height(
@@ -130,19 +143,19 @@ def name_rows(axes: Axes, labels: Sequence[str], suffixes: Sequence[str], *, fir
     axes.tick_params(axis="y", length=0)
 
 
-def title(axes: Axes, name: str, after: str = "") -> None:
-    """Write a dataset's name over its panel; the figure must be frozen."""
-    room = style.panel_width(axes) - style.text_width(after, style.LABEL)
-    axes.set_title(style.shorten(name, room, style.LABEL) + after)
+def fit_title(axes: Axes) -> None:
+    """Cut the lines of a panel's title to its width; the figure must be frozen."""
+    lines, room = axes.get_title().split("\n"), style.panel_width(axes)
+    axes.set_title("\n".join(style.shorten(line, room, style.LABEL) for line in lines))
 
 
-def in_row(axes: Axes, position: float, words: str, colour: str = "white") -> None:
+def in_row(axes: Axes, position: int, words: str) -> None:
     """Let a row without marks say so, in the middle of the panel; the figure must be frozen."""
     axes.text(
         0.5, position, style.shorten(words, style.panel_width(axes) - 2), ha="center",
         va="center", fontsize=style.SMALL, color=style.GREY,
         transform=axes.get_yaxis_transform(),
-        bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.3},
+        bbox={"facecolor": BANDS[position % 2], "edgecolor": "none", "pad": 0.3},
     )  # fmt: skip
 
 

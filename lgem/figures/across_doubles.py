@@ -24,7 +24,6 @@ def all_doubles(
     units: Mapping[str, str],
     *,
     missing: Mapping[str, str] | None = None,
-    interval: float = 0.9,
 ) -> Drawn:
     """Draw errors and effects of held-out combinations, a row of panels per dataset.
 
@@ -39,8 +38,6 @@ def all_doubles(
         Unit of log-expression of each dataset.
     missing
         Datasets without predictions, with the reason.
-    interval
-        Not drawn here: combinations are few.
 
     Returns
     -------
@@ -65,7 +62,7 @@ def all_doubles(
         *(about_units, told),
     ]
     figure = style.new_figure(
-        "double", 58.0 * len(names), title=_TITLE, legend=legend,
+        "double", 52.0 * len(names), title=_TITLE, legend=legend,
         note=" ".join(filter(None, said)),
     )  # fmt: skip
     panels = figure.subplots(len(names), 3, squeeze=False, width_ratios=[1.3, 1, 1])
@@ -75,6 +72,7 @@ def all_doubles(
         prediction.error_panel(left, own, ("top",), len(models))
         n = own[own["mark"] == "mean"].set_index("model")["n"]
         across.name_rows(left, models, [f"({n[model]:.0f})" for model in models], first=True)
+        left.set_title(name)
         left.set_xlabel(f"L2 ({unit}), lower is better")
         if left.get_xscale() == "linear":
             ticks.number_axis(left.xaxis)
@@ -85,12 +83,12 @@ def all_doubles(
             scatter.effect_panel(
                 axes, part, "predicted_effect", "observed_effect", ends, _NOT_COLOURED
             )
-            axes.set_xlabel(f"predicted effect ({unit})")
-            axes.set_ylabel("observed effect")
-            axes.set_title(" \n ")
+            axes.set_xlabel(f"predicted effect\n({unit})")
+            axes.set_ylabel(f"observed effect\n({unit})")
+            axes.set_title(f"{model}\n{model}")
     style.freeze(figure)
     for name, (left, *squares) in zip(names, panels, strict=True):
-        across.title(left, name)
+        across.fit_title(left)
         told_of = shown[(shown["dataset"] == name) & (shown["mark"] == "model")]
         by_model = told_of.set_index("model")
         for axes, model in zip(squares, _compared(shown, name), strict=False):

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from lgem.figures import across, gene_counts, prediction, style, swaps, ticks
 from lgem.figures.across import Tables
 from lgem.figures.looks import looks
-from lgem.figures.prediction import BANDS, BASELINES, KIND_LOOKS
+from lgem.figures.prediction import BASELINES, KIND_LOOKS
 from lgem.figures.style import Drawn
 
 TOP = "top"  # the gene set drawn: where datasets stand side by side there is no room for two
-_LEFT = "In brackets: perturbations in the mean / asked for."
+_COUNTS = "Under the names: perturbations in the mean of those asked for; in brackets where fewer."
 _LABELS = {"l2": "L2 ({unit})", "pearson_delta": "Pearson r of effects"}
 
 
@@ -69,7 +69,7 @@ def held_out_errors(
         line = Line2D([], [], color=style.ORANGE, linewidth=0.8, linestyle=":")
         legend.append((line, "mean of the best baseline"))
     said = [
-        f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. {_LEFT}",
+        f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. {_COUNTS}",
         *(about_units, _unscored(shown), told),
     ]
     figure = style.new_figure(
@@ -86,16 +86,19 @@ def held_out_errors(
         suffixes = [_in_brackets(scored.get(model, (0, 0)), usual[dataset]) for model in models]
         first = across.is_first(names, dataset) and (len(names) > 1 or metric == "l2")
         across.name_rows(axes, models, suffixes, first=first)
-        axes.set_xlabel(_LABELS[metric].format(unit=unit))
-        ticks.number_axis(axes.xaxis, 4) if axes.get_xscale() == "linear" else None
+        axes.set_xlabel(across.beside(names, _LABELS[metric].format(unit=unit)))
+        if metric == "l2":
+            axes.set_title(f"{dataset}\n{usual[dataset][0]:.0f} of {usual[dataset][1]:.0f}")
+        ticks.number_axis(
+            axes.xaxis, 4 if len(names) < across.ONE_ROW else 3
+        ) if axes.get_xscale() == "linear" else None
     across.same_ends(axes for (_, metric), axes in panels.items() if metric != "l2")
     style.freeze(figure)
     for (dataset, metric), axes in panels.items():
-        across.title(axes, dataset, " ({:.0f}/{:.0f})".format(*usual[dataset]))
+        across.fit_title(axes)
         own = shown[(shown["dataset"] == dataset) & (shown["metric"] == metric)]
         for model in own.loc[own["mark"] == "note", "model"]:
-            row = models.index(model)
-            across.in_row(axes, row, "none scored", BANDS[row % 2])
+            across.in_row(axes, models.index(model), "none scored")
     return figure, style.drawn_table([drawn], columns)
 
 
@@ -192,13 +195,15 @@ def errors_by_genes(
         ]:
             axes.axvline(scored, color=style.LIGHT, linewidth=0.9, zorder=0)
         if len(own):
-            gene_counts.count_axis(axes, own["genes"].unique(), label="genes scored (log scale)")
-        if across.is_first(names, dataset):
+            words = across.beside(names, "genes scored (log scale)")
+            gene_counts.count_axis(axes, own["genes"].unique(), label=words)
+        if metric == "l2":
+            axes.set_title(f"{dataset}\nn = {most.max():.0f}")
+        if across.is_first(names, dataset) or len(names) == 1:
             axes.set_ylabel(labels[metric])
     style.freeze(figure)
     for (dataset, metric), axes in panels.items():
-        n = known[(known["dataset"] == dataset) & (known["metric"] == metric)]["n"].max()
-        across.title(axes, dataset, f" (n = {n:.0f})" if n > 0 else "")
+        across.fit_title(axes)
         if not axes.lines:
             style.say(axes, "Undefined for every model: no prediction differs between genes.")
     return figure, style.drawn_table([drawn], columns)
@@ -251,7 +256,7 @@ def all_swaps(
     )  # fmt: skip
     panels = across.grid(figure, names, swaps.METRICS)
     look = looks([first, *others], baselines)
-    labels = {"l2": f"difference in L2\n({unit})", "pearson_delta": "difference in Pearson r"}
+    labels = {"l2": f"difference in L2 ({unit})", "pearson_delta": "difference in Pearson r"}
     for (dataset, metric), axes in panels.items():
         own = shown[(shown["dataset"] == dataset) & (shown["metric"] == metric)]
         swaps.difference_panel(axes, own, others, look)
@@ -261,11 +266,13 @@ def all_swaps(
         across.name_rows(axes, others, suffixes, first=at_border)
         better = f"{style.shorten(first, 16, style.LABEL)} better"
         better = f"← {better}" if swaps.BETTER[metric] < 0 else f"{better} →"
-        axes.set_xlabel(f"{labels[metric]}\n{better}")
-        ticks.number_axis(axes.xaxis, 4)
+        axes.set_xlabel(f"{across.beside(names, labels[metric])}\n{better}")
+        if metric == "l2":
+            axes.set_title(dataset)
+        ticks.number_axis(axes.xaxis, 4 if len(names) < across.ONE_ROW else 3)
     style.freeze(figure)
     for (dataset, metric), axes in panels.items():
-        across.title(axes, dataset)
+        across.fit_title(axes)
         own = shown[(shown["dataset"] == dataset) & (shown["metric"] == metric)]
         _say_rows(axes, own, others)
     return figure, style.drawn_table([drawn], columns)

@@ -27,7 +27,11 @@ rule figure_across:
         datasets=LAYOUT.perturbed,
         units={name: unit_of(name) for name in LAYOUT.perturbed},
         missing=LAYOUT.unperturbed,
-        interval=CONFIG.evaluation.interval,
+        options=lambda wildcards: (
+            {}
+            if wildcards.figure == "doubles"
+            else {"interval": CONFIG.evaluation.interval}
+        ),
         origin=all_scores_origin,
         core=digest("figure_across.py"),
     message:
