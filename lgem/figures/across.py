@@ -145,7 +145,7 @@ def name_rows(axes: Axes, labels: Sequence[str], suffixes: Sequence[str], *, fir
 
 def fit_title(axes: Axes) -> None:
     """Cut the lines of a panel's title to its width; the figure must be frozen."""
-    lines, room = axes.get_title().split("\n"), style.panel_width(axes)
+    lines, room = axes.get_title("left").split("\n"), style.panel_width(axes)
     axes.set_title("\n".join(style.shorten(line, room, style.LABEL) for line in lines))
 
 

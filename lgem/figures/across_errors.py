@@ -202,7 +202,7 @@ def errors_by_genes(
         if across.is_first(names, dataset) or len(names) == 1:
             axes.set_ylabel(labels[metric])
     style.freeze(figure)
-    for (dataset, metric), axes in panels.items():
+    for axes in panels.values():
         across.fit_title(axes)
         if not axes.lines:
             style.say(axes, "Undefined for every model: no prediction differs between genes.")
