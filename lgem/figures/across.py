@@ -119,7 +119,12 @@ def beside(names: Sequence[str], text: str) -> str:
     """Break the words of an axis into lines that do not reach into the panel beside it."""
     around_mm = 50.0  # names of rows, tick labels, gaps
     room = (style.WIDTHS_MM["double"] - around_mm) / max(2, columns_of(names))
-    return "\n".join(style.wrap(text, room, style.LABEL))
+    if style.text_width(text, style.LABEL) <= room:
+        return text
+    # What stands in brackets, a unit, stays together.
+    words, bracket, rest = text.partition(" (")
+    parts = [words, f"({rest}"] if bracket else [words]
+    return "\n".join(line for part in parts for line in style.wrap(part, room, style.LABEL))
 
 
 def body_height(

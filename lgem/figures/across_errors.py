@@ -89,9 +89,8 @@ def held_out_errors(
         axes.set_xlabel(across.beside(names, _LABELS[metric].format(unit=unit)))
         if metric == "l2":
             axes.set_title(f"{dataset}\n{usual[dataset][0]:.0f} of {usual[dataset][1]:.0f}")
-        ticks.number_axis(
-            axes.xaxis, 4 if len(names) < across.ONE_ROW else 3
-        ) if axes.get_xscale() == "linear" else None
+        if axes.get_xscale() == "linear":
+            ticks.number_axis(axes.xaxis, 4)
     across.same_ends(axes for (_, metric), axes in panels.items() if metric != "l2")
     style.freeze(figure)
     for (dataset, metric), axes in panels.items():
@@ -176,7 +175,7 @@ def errors_by_genes(
         legend.append((line, "genes, as scored elsewhere"))
     said = [
         f"Band: {100 * interval:g} % interval of {models[0]}. Pale: over fewer perturbations "
-        "than others, not comparable. A perturbation's own target is scored in any case.",
+        "than others, not comparable. Equal lines lie on one another. A perturbation's own target is scored in any case.",
         *(about_units, told),
     ]
     figure = style.new_figure(
@@ -195,8 +194,9 @@ def errors_by_genes(
         ]:
             axes.axvline(scored, color=style.LIGHT, linewidth=0.9, zorder=0)
         if len(own):
-            words = across.beside(names, "genes scored (log scale)")
-            gene_counts.count_axis(axes, own["genes"].unique(), label=words)
+            words = across.beside(names, "genes (log scale)")
+            apart = 0.15 if across.columns_of(names) < 3 else 0.3
+            gene_counts.count_axis(axes, own["genes"].unique(), words, apart)
         if metric == "l2":
             axes.set_title(f"{dataset}\nn = {most.max():.0f}")
         if across.is_first(names, dataset) or len(names) == 1:
@@ -269,7 +269,7 @@ def all_swaps(
         axes.set_xlabel(f"{across.beside(names, labels[metric])}\n{better}")
         if metric == "l2":
             axes.set_title(dataset)
-        ticks.number_axis(axes.xaxis, 4 if len(names) < across.ONE_ROW else 3)
+        ticks.number_axis(axes.xaxis, 4)
     style.freeze(figure)
     for (dataset, metric), axes in panels.items():
         across.fit_title(axes)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from lgem.figures import style, ticks
 from lgem.figures.looks import Look, looks
-from lgem.figures.prediction import BASELINES, DUPLICATE, METRICS_COLUMNS
+from lgem.figures.prediction import BANDS, BASELINES, DUPLICATE, METRICS_COLUMNS
 from lgem.figures.style import Drawn
 
 SUMMARY_COLUMNS = (
@@ -191,16 +191,18 @@ def _nominal_line() -> Line2D:
 
 
 def _blanks(scaled: pd.DataFrame) -> list[str]:
-    """Return a sentence for every reason that leaves some models of a metric blank."""
-    told = []
+    """Return a sentence for every reason that leaves some models blank, with their metrics."""
+    metrics: dict[tuple[str, str], list[str]] = {}
     for metric, own in scaled.groupby("metric", sort=False):
         if own["value"].isna().all():
             continue  # said in the panel
         blank = own[own["value"].isna()]
         for why in sorted(set(blank["note"])):
             names = ", ".join(blank.loc[blank["note"] == why, "model"])
-            told.append(f"{METRICS[str(metric)]} blank for {names}: {why or 'no reason given'}.")
-    return told
+            metrics.setdefault((names, why or "no reason given"), []).append(METRICS[str(metric)])
+    return [
+        f"Blank for {names}: {'; '.join(own)} ({why})." for (names, why), own in metrics.items()
+    ]
 
 
 def _draw_coverage(
@@ -244,7 +246,7 @@ def _say_coverage(axes: Axes, covered: pd.DataFrame) -> None:
         axes.text(
             0.02, position, style.shorten(note, style.panel_width(axes) - 3), va="center",
             fontsize=style.SMALL, color=style.GREY, transform=axes.get_yaxis_transform(),
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            bbox={"facecolor": BANDS[int(position) % 2], "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
 
 
@@ -310,8 +312,9 @@ def _say_range(axes: Axes, scaled: pd.DataFrame) -> None:
     for own in blank.values():
         why = next((note for note in own["note"] if note), "no reason given")
         lines = style.wrap(f"blank: {why}", style.panel_width(axes) - 4, most=2)
+        row = int(own["position"].iloc[0])
         axes.text(
-            0.02, own["position"].iloc[0], "\n".join(lines), va="center", fontsize=style.SMALL,
+            0.02, row, "\n".join(lines), va="center", fontsize=style.SMALL,
             color=style.GREY, transform=axes.get_yaxis_transform(), zorder=5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            bbox={"facecolor": BANDS[row % 2], "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip

@@ -24,6 +24,7 @@ MOST_NAMES = 30
 NAME_MM = 26.0
 MOST_POINTS = 12_000
 
+_SPREAD = 0.24  # of the marks of one combination, to both sides
 # Not the colours of the models above.
 _BELOW = (style.GREY, style.BLACK)
 JOINT = "+"  # between the genes of a combination, in all tables
@@ -80,7 +81,7 @@ def doubles(
     if errors.empty:
         return style.empty_figure(_NONE, DOUBLES_COLUMNS, title=_TITLE)
     models = [name for name in models if (errors["model"] == name).any()]
-    errors["position"] = _positions(errors)
+    errors["position"] = _positions(errors) + errors["model"].map(_beside(models))
     shown = _pairs(pairs, first)
     points = thin(shown, most_points)
     told = _correlations(shown, points, first)
@@ -119,6 +120,11 @@ def _positions(errors: pd.DataFrame) -> pd.Series:
         places |= {(str(seen), name): float(k) for k, name in enumerate(order)}
     keys = zip(errors["seen"].map(str), errors["perturbation"], strict=True)
     return pd.Series([places[key] for key in keys], index=errors.index)
+
+
+def _beside(models: Sequence[str]) -> dict[str, float]:
+    """Return a shift for each model: marks of equal errors stand beside, not on, one another."""
+    return dict(zip(models, np.linspace(-_SPREAD, _SPREAD, len(models)), strict=True))
 
 
 def _pairs(pairs: pd.DataFrame, first: str) -> pd.DataFrame:
@@ -222,9 +228,9 @@ def _name_combinations(axes: Axes, table: pd.DataFrame, named: bool) -> None:
         axes.set_xticks([])
         axes.set_xlabel("combinations, sorted")
         return
-    names = table.drop_duplicates("position").sort_values("position")
+    names = table.assign(place=table["position"].round()).drop_duplicates("place")
     short = [style.shorten(name, NAME_MM) for name in names["perturbation"]]
-    axes.set_xticks(names["position"], short, rotation=90)
+    axes.set_xticks(names["place"], short, rotation=90)
 
 
 def _seen_in_words(seen: float) -> str:
@@ -236,7 +242,7 @@ def _draw_errors(
     axes: Axes, table: pd.DataFrame, models: Sequence[str], look: dict[str, Look]
 ) -> None:
     """Draw the marks of all models, those of one combination joined by a thin line."""
-    span = table.groupby("position")["value"].agg(["min", "max"])
+    span = table.groupby(table["position"].round())["value"].agg(["min", "max"])
     axes.vlines(span.index, span["min"], span["max"], colors=style.LIGHT, linewidth=0.5, zorder=1)
     for name in models:
         own = table[table["model"] == name]
@@ -245,4 +251,4 @@ def _draw_errors(
         axes.scatter(
             own["position"], own["value"], gid="errors", zorder=front, **look[name].mark(area)
         )
-    axes.set_xlim(-0.8, table["position"].max() + 0.8)
+    axes.set_xlim(-0.8, table["position"].round().max() + 0.8)

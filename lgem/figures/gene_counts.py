@@ -174,10 +174,16 @@ def count_axis(
     axes: Axes,
     counts: np.ndarray,
     label: str = "genes scored, most expressed in control first (log scale)",
+    apart: float = 0.15,
 ) -> None:
-    """Give an axis of numbers of genes a logarithmic scale, labelled at tens and at its end."""
+    """Give an axis of numbers of genes a logarithmic scale, labelled at tens and at its end.
+
+    The last power of ten is left out where it stands less than a share `apart` of the axis from
+    the end.
+    """
     last = counts.max()
-    tens = [10.0**k for k in range(7) if counts.min() <= 10.0**k <= last / 3]
+    highest = last / (last / counts.min()) ** apart
+    tens = [10.0**k for k in range(7) if counts.min() <= 10.0**k < highest]
     places = [*tens, last]
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(places))

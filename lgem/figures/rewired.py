@@ -19,6 +19,7 @@ MOST_PERTURBATIONS, MOST_PAIRS = 12, 5
 _TITLE = "Edges that single responses would change most"
 _COLUMNS = 3
 _LABEL_MM = 28.0
+_VISIBLE = 0.01  # share of the axis: shorter bars are hidden behind the line at zero
 _LOOKS = {"stronger": style.VERMILLION, "weaker": style.BLUE, "unchanged": style.GREY}
 
 
@@ -78,8 +79,12 @@ def rewired(changes: pd.DataFrame) -> Drawn:
         if number >= columns * (rows - 1):
             axes.set_xlabel("change of |ρ| (no unit)")
     style.freeze(figure)
+    reach = np.ptp(panels[0].get_xlim())
     for name, axes in zip(names, panels, strict=False):
         axes.set_title(style.shorten(name, style.panel_width(axes), style.LABEL))
+        largest = table.loc[table["update"] == name, "change"].abs().max()
+        if largest < _VISIBLE * reach:
+            _say_tiny(axes, largest)
     said = pd.DataFrame({"mark": "note", "note": notes})
     return figure, style.drawn_table([table, said], REWIRED_COLUMNS)
 
@@ -119,6 +124,15 @@ def _pair(one: str, other: str) -> str:
         for name, beside in ((one, other), (other, one))
     )
     return f"{first}–{second}"
+
+
+def _say_tiny(axes: Axes, largest: float) -> None:
+    """Let a panel whose bars are too short to be seen say how long they are."""
+    axes.text(
+        0.97, 0.5, f"at most {largest:.1g}", transform=axes.transAxes, ha="right", va="center",
+        fontsize=style.SMALL, color=style.GREY,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    )  # fmt: skip
 
 
 def _draw_pairs(axes: Axes, own: pd.DataFrame, deepest: int) -> None:

@@ -238,7 +238,7 @@ def _ranks(
 def _name_extremes(axes: Axes, points: pd.DataFrame, labels: list[str]) -> None:
     """List the extremes in the two corners that a rising curve leaves free, and keep them free."""
     named = [
-        label + f"  {value:.2f}".replace("-", ticks.MINUS)
+        label + f"  {value:z.2f}".replace("-", ticks.MINUS)
         for label, value in zip(labels, points["value"], strict=True)
     ]
     share = (EXTREMES + 1.5) * style.LINE_MM[style.SMALL] / style.panel_height(axes)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from lgem.figures import style, ticks
 from lgem.figures.looks import Look, looks
-from lgem.figures.prediction import BASELINES, METRICS_COLUMNS, kind_of
+from lgem.figures.prediction import BANDS, BASELINES, METRICS_COLUMNS, kind_of
 from lgem.figures.style import Drawn
 
 COMPARISON_COLUMNS = (
@@ -211,5 +211,5 @@ def _say_unpaired(axes: Axes, notes: pd.DataFrame, others: Sequence[str]) -> Non
         axes.text(
             0.5, position, words, ha="center", va="center", fontsize=style.SMALL, color=style.GREY,
             transform=axes.get_yaxis_transform(),
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            bbox={"facecolor": BANDS[round(position) % 2], "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, Formatter, MaxNLocator, NullLocator
 
+# Ticks that are read at a glance: not 0.6, 1.2, 1.8.
+_ROUND = (1, 2, 2.5, 5, 10)
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -29,7 +31,7 @@ class _PlainNumbers(Formatter):
 
 def number_axis(axis: Axis, intervals: int = 5, *, whole: bool = False) -> None:
     """Give an axis of numbers at most so many intervals between its ticks, and plain labels."""
-    axis.set_major_locator(MaxNLocator(intervals, integer=whole))
+    axis.set_major_locator(MaxNLocator(intervals, integer=whole, steps=_ROUND))
     axis.set_major_formatter(_PlainNumbers())
 
 
