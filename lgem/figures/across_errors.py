@@ -175,7 +175,8 @@ def errors_by_genes(
         legend.append((line, "genes, as scored elsewhere"))
     said = [
         f"Band: {100 * interval:g} % interval of {models[0]}. Pale: over fewer perturbations "
-        "than others, not comparable. Equal lines lie on one another. A perturbation's own target is scored in any case.",
+        "than others, not comparable. Equal lines lie on one another. A perturbation's own target "
+        "is scored in any case.",
         *(about_units, told),
     ]
     figure = style.new_figure(

@@ -178,13 +178,15 @@ def count_axis(
 ) -> None:
     """Give an axis of numbers of genes a logarithmic scale, labelled at tens and at its end.
 
-    The last power of ten is left out where it stands less than a share `apart` of the axis from
-    the end.
+    Powers of ten are left out where they stand less than a share `apart` of the axis from the
+    label that follows.
     """
     last = counts.max()
-    highest = last / (last / counts.min()) ** apart
-    tens = [10.0**k for k in range(7) if counts.min() <= 10.0**k < highest]
-    places = [*tens, last]
+    gap = (last / counts.min()) ** apart
+    places = [last]
+    for ten in (10.0**k for k in range(7, -1, -1)):
+        if counts.min() <= ten < last and places[0] / ten >= gap:
+            places.insert(0, ten)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{place:,.0f}" for place in places]))
