@@ -57,8 +57,8 @@ def all_doubles(
         targets = bool(points["is_target"].eq(True).any())
         legend += scatter.legend(targets, _NOT_COLOURED)
     said = [
-        "Left, small marks: combinations; large: their mean, by model; in brackets: combinations "
-        "scored.",
+        "Left, small marks: combinations that all models score, where there are any; large: their "
+        "mean. Under the names: how many of those held out; in brackets where fewer.",
         *(about_units, told),
     ]
     figure = style.new_figure(
@@ -71,8 +71,12 @@ def all_doubles(
         models = own.sort_values("position")["model"].unique().tolist()
         prediction.error_panel(left, own, ("top",), len(models))
         n = own[own["mark"] == "mean"].set_index("model")["n"]
-        across.name_rows(left, models, [f"({n[model]:.0f})" for model in models], first=True)
-        left.set_title(name)
+        fewer = [f"({n[model]:.0f})" if n[model] < n.max() else "" for model in models]
+        across.name_rows(left, models, fewer, first=True)
+        total = shown.loc[
+            (shown["dataset"] == name) & (shown["mark"] == "error"), "perturbation"
+        ].nunique()
+        left.set_title(f"{name}\n{n.max():.0f} of {total}")
         left.set_xlabel(f"L2 ({unit}), lower is better")
         if left.get_xscale() == "linear":
             ticks.number_axis(left.xaxis)
@@ -109,8 +113,15 @@ def _compared(shown: pd.DataFrame, name: str) -> list[str]:
 
 
 def _errors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return marks for a panel of errors: a row per model, the lowest mean at the top."""
+    """Return marks for a panel of errors: a row per model, the lowest mean at the top.
+
+    A sum of effects is there only where both were seen alone: a model that is scored on other
+    combinations, too, would not compare with it.
+    """
     rows = table[table["mark"] == "error"]
+    scored_by = rows.groupby(["perturbation", "seen"], dropna=False)["model"].transform("nunique")
+    shared = scored_by == rows["model"].nunique()
+    rows = rows[shared] if shared.any() else rows
     # However many of its genes were seen alone, a combination is one mark.
     points = rows.groupby(["model", "perturbation"])["value"].mean().reset_index()
     means = points.groupby("model")["value"].agg(value="mean", n="count").reset_index()

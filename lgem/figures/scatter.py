@@ -60,7 +60,7 @@ def effect_panel(
     axes.set_box_aspect(1)
     axes.set(xlim=ends, ylim=ends)
     for axis in (axes.xaxis, axes.yaxis):
-        ticks.number_axis(axis, 4)
+        ticks.number_axis(axis, 5)
     if points.empty:
         return
     axes.axline((0, 0), slope=1, color=style.GREY, linewidth=0.7, linestyle="--", zorder=3)

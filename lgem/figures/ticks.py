@@ -29,7 +29,7 @@ class _PlainNumbers(Formatter):
         return [label.replace("-", MINUS) for label in labels]
 
 
-def number_axis(axis: Axis, intervals: int = 5, *, whole: bool = False) -> None:
+def number_axis(axis: Axis, intervals: int = 6, *, whole: bool = False) -> None:
     """Give an axis of numbers at most so many intervals between its ticks, and plain labels."""
     axis.set_major_locator(MaxNLocator(intervals, integer=whole, steps=_ROUND))
     axis.set_major_formatter(_PlainNumbers())

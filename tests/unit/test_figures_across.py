@@ -151,3 +151,17 @@ def test_a_combination_is_one_mark_whatever_was_seen_of_it():
     errors_drawn = [len(m.get_offsets()) for m in marks if m.axes is figure.axes[0]]
     combinations = table.loc[table["mark"] == "error", ["model", "perturbation"]].drop_duplicates()
     assert sum(errors_drawn) == len(combinations)
+
+
+def test_means_of_combinations_are_over_those_that_all_models_score():
+    table = double(0)
+    rows = table[table["mark"] == "error"]
+    lost = rows.index[(rows["model"] == "additive")][0]
+    figure, _ = all_doubles({"a": table.drop(index=lost)}, {"a": NATURAL})
+    gone = rows.loc[lost, "perturbation"]
+    marks = [m for m in figure.findobj(PathCollection) if m.get_gid() == "means"]
+    found = np.sort(np.concatenate([np.asarray(m.get_offsets())[:, 0] for m in marks]))
+    kept = rows[rows["perturbation"] != gone].astype({"value": float})
+    np.testing.assert_allclose(found, np.sort(kept.groupby("model")["value"].mean()))
+    total = rows["perturbation"].nunique()
+    assert figure.axes[0].get_title("left") == f"a\n{total - 1} of {total}"
