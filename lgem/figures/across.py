@@ -56,7 +56,10 @@ def gather(
             why = str(told.iloc[0]) if len(told) else "nothing to draw"
             reasons[name] = why[:1].lower() + why[1:].rstrip(".")
     reasons |= missing
-    note = "".join(f"Not shown: {name} ({why}). " for name, why in reasons.items())
+    note = ""
+    for why in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, own in reasons.items() if own == why)
+        note += f"Not shown: {names} ({why}). "
     undrawn = list(parts)[most:]
     note += f"In the table alone: {', '.join(undrawn)}. " if undrawn else ""
     both = pd.concat(parts.values(), ignore_index=True) if parts else pd.DataFrame()

@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 from lgem import shards
 from lgem.access import check_access
 from lgem.config import CONTROLS, ConfigError, load
+from lgem.errors import InputError
 from lgem.layout import ACROSS_FIGURES, Layout
 from lgem.provenance import core_digest
 from lgem.urls import masked
@@ -211,8 +212,13 @@ def per_shard(name):
 
 
 def reference_network(wildcards):
-    """Return the table of known edges of a dataset."""
-    return given(LAYOUT.reference_network(wildcards.dataset))
+    """Return the table of known edges of a dataset; scores cannot be asked for without one."""
+    path = LAYOUT.reference_network(wildcards.dataset)
+    if path is None:
+        place = f"datasets.{wildcards.dataset}.reference_network"
+        told = InputError(place, "no reference network", "a table of known edges")
+        raise WorkflowError(str(told))
+    return given(path)
 
 
 def model_settings(wildcards):
