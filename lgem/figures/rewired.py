@@ -128,8 +128,9 @@ def _pair(one: str, other: str) -> str:
 
 def _say_tiny(axes: Axes, largest: float) -> None:
     """Let a panel whose bars are too short to be seen say how long they are."""
+    size = np.format_float_positional(largest, 1, fractional=False, trim="-")
     axes.text(
-        0.97, 0.5, f"at most {largest:.1g}", transform=axes.transAxes, ha="right", va="center",
+        0.97, 0.5, f"at most {size}", transform=axes.transAxes, ha="right", va="center",
         fontsize=style.SMALL, color=style.GREY,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )  # fmt: skip

@@ -43,6 +43,9 @@ CASES = {
         )
     ),
     "tiny": lambda: rewired(single(3).assign(change=4e-9)),
+    "one of them tiny": lambda: rewired(
+        single(3).assign(change=lambda own: own["change"].where(own["update"] != "P1", 4e-5))
+    ),
     "equal": lambda: rewired(single(3).assign(change=0.0)),
     "gaps": lambda: rewired(
         single(3).assign(change=lambda own: own["change"].where(own.index % 3 > 0))
@@ -161,3 +164,8 @@ def test_a_table_without_a_needed_column_is_refused_by_name():
         rewired(single(2).rename(columns={"update": "updates"}))
     with pytest.raises(InputError, match="column 'change'"):
         rewired(single(2).drop(columns="change"))
+
+
+def test_bars_too_short_to_be_seen_are_told(drawn):
+    assert "at most 0.00004" in said(drawn("one of them tiny")[2])
+    assert "at most" not in said(drawn("five")[2])
