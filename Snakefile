@@ -11,9 +11,6 @@ configfile: "config.yaml"
 include: "workflow/rules/common.smk"
 
 
-report: "workflow/report/workflow.rst"
-
-
 wildcard_constraints:
     dataset=NAME,
     model=NAME,

@@ -25,6 +25,7 @@ PERTURBED_FIGURES = (
 )
 # Those that show several datasets beside one another.
 ACROSS_FIGURES = ("held_out_error", "error_by_genes", "embedding_swaps", "doubles")
+RESPONSES = ("summary.tsv", "comparisons.tsv", "headline.txt")
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Layout(Inputs):
             *("changes.tsv", "network.graphml"),
         ]
         if self.is_perturbed(name):
-            network += ["responses_summary.tsv", "responses_headline.txt"]
+            network += [f"responses_{part}" for part in RESPONSES]
         if self.reference_network(name):
             network += ["scores.tsv", "headline.txt"]
         return [

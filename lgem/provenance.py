@@ -13,6 +13,8 @@ from typing import Any
 
 import lgem
 
+# What a package may hold beside modules that makes a difference to its results.
+TEMPLATES = (".j2", ".css", ".js")
 PACKAGES = ("numpy", "scipy", "pandas", "anndata", "scikit-learn")
 
 
@@ -40,6 +42,8 @@ def versions() -> dict[str, str]:
 def core_digest(script: Path, root: Path) -> str:
     """Return a digest of every module of the project that a script imports, directly or not.
 
+    With the templates that lie in the same package as one of these modules.
+
     Snakemake sees an edit of a script, but not of the modules behind it; as a parameter of the
     rule, this digest reruns what an edit of the core concerns, and nothing else.
 
@@ -63,6 +67,9 @@ def core_digest(script: Path, root: Path) -> str:
         found = {name for name in _imports(contents[path]) if name.partition(".")[0] in packages}
         waiting += [root / file for name in found - names for file in _files(name)]
         names |= found
+    for package in [path for path in contents if path.name == "__init__.py"]:
+        beside = (path for path in package.parent.iterdir() if path.suffix in TEMPLATES)
+        contents |= {path: path.read_bytes() for path in beside}
     digest = hashlib.sha256()
     for path in sorted(contents.keys() - {script}):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + contents[path])

@@ -16,6 +16,7 @@ from lgem.config import CONTROLS, ConfigError, load
 from lgem.errors import InputError
 from lgem.layout import ACROSS_FIGURES, Layout
 from lgem.provenance import core_digest
+from lgem.settings import described_settings
 from lgem.urls import masked
 
 # Where a rule's path lies: as a module, the workflow may have a prefix. To be used later, too.
@@ -328,7 +329,7 @@ def across_files():
 
 
 def report_inputs(wildcards):
-    """Return all that a dataset's report shows."""
+    """Return the files that a dataset's report shows."""
     return [
         *(
             f"results/{wildcards.dataset}/{name}"
@@ -336,6 +337,16 @@ def report_inputs(wildcards):
         ),
         *figure_files(wildcards.dataset),
     ]
+
+
+def what_to_show(wildcards):
+    """Return what a dataset's report says beside the contents of files."""
+    return {
+        "settings": described_settings(CONFIG, wildcards.dataset),
+        "models": [model.name for model in CONFIG.models],
+        "baselines": LAYOUT.baselines,
+        "interval": CONFIG.evaluation.interval,
+    }
 
 
 def headlines(dataset):
@@ -368,6 +379,3 @@ def tell_results():
     # Snakemake itself has more to say after this: where its log is, how long it took.
     atexit.register(print, *lines, sep="\n", end="\n" * bool(lines), file=sys.stderr)
 
-
-# The report's first page shows them; a template reads nothing but the config.
-config["headlines"] = {dataset: headlines(dataset) for dataset in CONFIG.dataset}

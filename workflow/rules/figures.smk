@@ -7,12 +7,7 @@ rule figure_on_target:
         qc="results/{dataset}/qc.tsv",
     output:
         pdf="results/{dataset}/figures/on_target.pdf",
-        png=report(
-            "results/{dataset}/figures/on_target.png",
-            caption="../report/on_target.rst",
-            category="Screen",
-            labels={"result": "figure", "what": "on-target effects"},
-        ),
+        png="results/{dataset}/figures/on_target.png",
         tsv="results/{dataset}/figures/on_target.tsv",
     log:
         "logs/{dataset}/figure_on_target.log",
@@ -39,12 +34,7 @@ rule figure_held_out_error:
         summary="results/{dataset}/summary.tsv",
     output:
         pdf="results/{dataset}/figures/held_out_error.pdf",
-        png=report(
-            "results/{dataset}/figures/held_out_error.png",
-            caption="../report/held_out_error.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "held-out error per model"},
-        ),
+        png="results/{dataset}/figures/held_out_error.png",
         tsv="results/{dataset}/figures/held_out_error.tsv",
     log:
         "logs/{dataset}/figure_held_out_error.log",
@@ -72,12 +62,7 @@ rule figure_observed_against_predicted:
         effects="results/{dataset}/effects.h5ad",
     output:
         pdf="results/{dataset}/figures/observed_against_predicted.pdf",
-        png=report(
-            "results/{dataset}/figures/observed_against_predicted.png",
-            caption="../report/observed_against_predicted.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "observed against predicted"},
-        ),
+        png="results/{dataset}/figures/observed_against_predicted.png",
         tsv="results/{dataset}/figures/observed_against_predicted.tsv",
     log:
         "logs/{dataset}/figure_observed_against_predicted.log",
@@ -108,12 +93,7 @@ rule figure_error_by_genes:
         summary="results/{dataset}/summary.tsv",
     output:
         pdf="results/{dataset}/figures/error_by_genes.pdf",
-        png=report(
-            "results/{dataset}/figures/error_by_genes.png",
-            caption="../report/error_by_genes.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "error by number of genes"},
-        ),
+        png="results/{dataset}/figures/error_by_genes.png",
         tsv="results/{dataset}/figures/error_by_genes.tsv",
     log:
         "logs/{dataset}/figure_error_by_genes.log",
@@ -142,12 +122,7 @@ rule figure_embedding_swaps:
         comparisons="results/{dataset}/comparisons.tsv",
     output:
         pdf="results/{dataset}/figures/embedding_swaps.pdf",
-        png=report(
-            "results/{dataset}/figures/embedding_swaps.png",
-            caption="../report/embedding_swaps.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "embedding swaps"},
-        ),
+        png="results/{dataset}/figures/embedding_swaps.png",
         tsv="results/{dataset}/figures/embedding_swaps.tsv",
     log:
         "logs/{dataset}/figure_embedding_swaps.log",
@@ -178,12 +153,7 @@ rule figure_doubles:
         splits="results/{dataset}/splits.tsv",
     output:
         pdf="results/{dataset}/figures/doubles.pdf",
-        png=report(
-            "results/{dataset}/figures/doubles.png",
-            caption="../report/doubles.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "combinations"},
-        ),
+        png="results/{dataset}/figures/doubles.png",
         tsv="results/{dataset}/figures/doubles.tsv",
     log:
         "logs/{dataset}/figure_doubles.log",
@@ -212,12 +182,7 @@ rule figure_calibration:
         summary="results/{dataset}/summary.tsv",
     output:
         pdf="results/{dataset}/figures/calibration.pdf",
-        png=report(
-            "results/{dataset}/figures/calibration.png",
-            caption="../report/calibration.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "calibration"},
-        ),
+        png="results/{dataset}/figures/calibration.png",
         tsv="results/{dataset}/figures/calibration.tsv",
     log:
         "logs/{dataset}/figure_calibration.log",
@@ -247,12 +212,7 @@ rule figure_predicted_against_truth:
         precision="results/{dataset}/network/precision.npz",
     output:
         pdf="results/{dataset}/figures/predicted_against_truth.pdf",
-        png=report(
-            "results/{dataset}/figures/predicted_against_truth.png",
-            caption="../report/predicted_against_truth.rst",
-            category="Prediction",
-            labels={"result": "figure", "what": "against the truth"},
-        ),
+        png="results/{dataset}/figures/predicted_against_truth.png",
         tsv="results/{dataset}/figures/predicted_against_truth.tsv",
     log:
         "logs/{dataset}/figure_predicted_against_truth.log",

@@ -8,12 +8,7 @@ rule figure_partial_correlations:
         statistics="results/{dataset}/network/statistics.tsv",
     output:
         pdf="results/{dataset}/figures/partial_correlations.pdf",
-        png=report(
-            "results/{dataset}/figures/partial_correlations.png",
-            caption="../report/partial_correlations.rst",
-            category="Network",
-            labels={"result": "figure", "what": "partial correlations"},
-        ),
+        png="results/{dataset}/figures/partial_correlations.png",
         tsv="results/{dataset}/figures/partial_correlations.tsv",
     log:
         "logs/{dataset}/figure_partial_correlations.log",
@@ -39,12 +34,7 @@ rule figure_largest_changes:
         changes="results/{dataset}/network/changes.tsv",
     output:
         pdf="results/{dataset}/figures/largest_changes.pdf",
-        png=report(
-            "results/{dataset}/figures/largest_changes.png",
-            caption="../report/largest_changes.rst",
-            category="Network",
-            labels={"result": "figure", "what": "largest changes"},
-        ),
+        png="results/{dataset}/figures/largest_changes.png",
         tsv="results/{dataset}/figures/largest_changes.tsv",
     log:
         "logs/{dataset}/figure_largest_changes.log",
@@ -69,12 +59,7 @@ rule figure_network_scores:
         scores="results/{dataset}/network/scores.tsv",
     output:
         pdf="results/{dataset}/figures/network_scores.pdf",
-        png=report(
-            "results/{dataset}/figures/network_scores.png",
-            caption="../report/network_scores.rst",
-            category="Network",
-            labels={"result": "figure", "what": "scores against known edges"},
-        ),
+        png="results/{dataset}/figures/network_scores.png",
         tsv="results/{dataset}/figures/network_scores.tsv",
     log:
         "logs/{dataset}/figure_network_scores.log",
@@ -101,12 +86,7 @@ rule figure_network_graph:
         nodes="results/{dataset}/network/genes.tsv",
     output:
         pdf="results/{dataset}/figures/network_graph.pdf",
-        png=report(
-            "results/{dataset}/figures/network_graph.png",
-            caption="../report/network_graph.rst",
-            category="Network",
-            labels={"result": "figure", "what": "the network"},
-        ),
+        png="results/{dataset}/figures/network_graph.png",
         tsv="results/{dataset}/figures/network_graph.tsv",
     log:
         "logs/{dataset}/figure_network_graph.log",
@@ -131,12 +111,7 @@ rule figure_rewired:
         changes="results/{dataset}/network/changes.tsv",
     output:
         pdf="results/{dataset}/figures/rewired.pdf",
-        png=report(
-            "results/{dataset}/figures/rewired.png",
-            caption="../report/rewired.rst",
-            category="Network",
-            labels={"result": "figure", "what": "rewired edges"},
-        ),
+        png="results/{dataset}/figures/rewired.png",
         tsv="results/{dataset}/figures/rewired.tsv",
     log:
         "logs/{dataset}/figure_rewired.log",
@@ -162,12 +137,7 @@ rule figure_network_responses:
         summary="results/{dataset}/network/responses_summary.tsv",
     output:
         pdf="results/{dataset}/figures/network_responses.pdf",
-        png=report(
-            "results/{dataset}/figures/network_responses.png",
-            caption="../report/network_responses.rst",
-            category="Network",
-            labels={"result": "figure", "what": "foretold responses"},
-        ),
+        png="results/{dataset}/figures/network_responses.png",
         tsv="results/{dataset}/figures/network_responses.tsv",
     log:
         "logs/{dataset}/figure_network_responses.log",

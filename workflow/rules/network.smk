@@ -8,12 +8,7 @@ rule network_estimate:
     output:
         estimate="results/{dataset}/work/network_estimate.npz",
         counts="results/{dataset}/network/panel.json",
-        compared=report(
-            "results/{dataset}/network/estimators.tsv",
-            caption="../report/estimators.rst",
-            category="Network",
-            labels={"result": "estimators", "what": "held-out likelihood"},
-        ),
+        compared="results/{dataset}/network/estimators.tsv",
     log:
         "logs/{dataset}/network_estimate.log",
     benchmark:
@@ -68,12 +63,7 @@ rule network:
         removed_pathways=network_file("removed_pathways"),
     output:
         precision="results/{dataset}/network/precision.npz",
-        updates=report(
-            "results/{dataset}/network/updates.tsv",
-            caption="../report/updates.rst",
-            category="Network",
-            labels={"result": "updates", "what": "rank and drift certificate"},
-        ),
+        updates="results/{dataset}/network/updates.tsv",
         rewired="results/{dataset}/work/rewired.parquet",
         systems="results/{dataset}/work/systems_network.json",
     log:
@@ -104,36 +94,11 @@ rule network_tables:
         cells="results/{dataset}/control_cells.h5ad",
     output:
         edges="results/{dataset}/network/edges.parquet",
-        strongest=report(
-            "results/{dataset}/network/strongest.tsv",
-            caption="../report/strongest.rst",
-            category="Network",
-            labels={"result": "edges", "what": "100 strongest"},
-        ),
-        genes=report(
-            "results/{dataset}/network/genes.tsv",
-            caption="../report/genes.rst",
-            category="Network",
-            labels={"result": "genes", "what": "degrees and modules"},
-        ),
-        graph=report(
-            "results/{dataset}/network/network.graphml",
-            caption="../report/graph.rst",
-            category="Network",
-            labels={"result": "graph", "what": "edges, for Cytoscape or Gephi"},
-        ),
-        statistics=report(
-            "results/{dataset}/network/statistics.tsv",
-            caption="../report/statistics.rst",
-            category="Network",
-            labels={"result": "statistics", "what": "before and after the updates"},
-        ),
-        changes=report(
-            "results/{dataset}/network/changes.tsv",
-            caption="../report/changes.rst",
-            category="Network",
-            labels={"result": "changes", "what": "20 largest, and by perturbation"},
-        ),
+        strongest="results/{dataset}/network/strongest.tsv",
+        genes="results/{dataset}/network/genes.tsv",
+        graph="results/{dataset}/network/network.graphml",
+        statistics="results/{dataset}/network/statistics.tsv",
+        changes="results/{dataset}/network/changes.tsv",
         histogram="results/{dataset}/network/histogram.tsv",
     log:
         "logs/{dataset}/network_tables.log",
@@ -161,21 +126,8 @@ rule network_responses:
         effects="results/{dataset}/effects.h5ad",
     output:
         responses="results/{dataset}/network/responses.tsv",
-        summary=report(
-            "results/{dataset}/network/responses_summary.tsv",
-            caption="../report/responses_summary.rst",
-            category="Network",
-            labels={"result": "responses", "what": "foretold by the network?"},
-        ),
-        comparisons=report(
-            "results/{dataset}/network/responses_comparisons.tsv",
-            caption="../report/responses_comparisons.rst",
-            category="Network",
-            labels={
-                "result": "responses",
-                "what": "network against mean and shuffled",
-            },
-        ),
+        summary="results/{dataset}/network/responses_summary.tsv",
+        comparisons="results/{dataset}/network/responses_comparisons.tsv",
         headline="results/{dataset}/network/responses_headline.txt",
     log:
         "logs/{dataset}/network_responses.log",
@@ -204,12 +156,7 @@ rule network_scores:
         estimators="results/{dataset}/network/estimators.tsv",
         reference=reference_network,
     output:
-        scores=report(
-            "results/{dataset}/network/scores.tsv",
-            caption="../report/scores.rst",
-            category="Network",
-            labels={"result": "scores", "what": "against known edges"},
-        ),
+        scores="results/{dataset}/network/scores.tsv",
         counts="results/{dataset}/network/reference.json",
         headline="results/{dataset}/network/headline.txt",
     log:

@@ -119,24 +119,9 @@ rule evaluate:
         effects="results/{dataset}/effects.h5ad",
         duplicate="results/{dataset}/technical_duplicate.h5ad",
     output:
-        metrics=report(
-            "results/{dataset}/metrics.tsv",
-            caption="../report/metrics.rst",
-            category="Prediction",
-            labels={"result": "metrics", "what": "every held-out prediction"},
-        ),
-        summary=report(
-            "results/{dataset}/summary.tsv",
-            caption="../report/summary.rst",
-            category="Prediction",
-            labels={"result": "summary", "what": "means with intervals"},
-        ),
-        comparisons=report(
-            "results/{dataset}/comparisons.tsv",
-            caption="../report/comparisons.rst",
-            category="Prediction",
-            labels={"result": "comparisons", "what": "paired differences"},
-        ),
+        metrics="results/{dataset}/metrics.tsv",
+        summary="results/{dataset}/summary.tsv",
+        comparisons="results/{dataset}/comparisons.tsv",
         headline="results/{dataset}/headline.txt",
     log:
         "logs/{dataset}/evaluate.log",
@@ -167,12 +152,7 @@ rule screen:
         genes=embedding_file("genes", first=True),
         perturbations=embedding_file("perturbations", first=True),
     output:
-        screen=report(
-            "results/{dataset}/screen.tsv",
-            caption="../report/screen.rst",
-            category="Prediction",
-            labels={"result": "screen", "what": "perturbations that nobody has made"},
-        ),
+        screen="results/{dataset}/screen.tsv",
         model="results/{dataset}/screen_model.npz",
         fitted="results/{dataset}/screen_model.json",
     log:

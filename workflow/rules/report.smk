@@ -2,7 +2,7 @@
 
 
 rule report:
-    """Collect figures and tables of a dataset into one self-contained page."""
+    """Put figures, tables and what they mean into one page that needs no other file."""
     input:
         results=report_inputs,
         config="results/{dataset}/config.yaml",
@@ -17,7 +17,7 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        snakefile=str(ROOT / "Snakefile"),
+        shown=what_to_show,
         core=digest("report.py"),
     message:
         "{wildcards.dataset}: report"

@@ -258,12 +258,7 @@ rule qc:
         pseudobulk="results/{dataset}/pseudobulk.h5ad",
         control="results/{dataset}/control_cells.h5ad",
     output:
-        table=report(
-            "results/{dataset}/qc.tsv",
-            caption="../report/qc.rst",
-            category="Screen",
-            labels={"result": "perturbations", "what": "cells and on-target change"},
-        ),
+        table="results/{dataset}/qc.tsv",
         summary="results/{dataset}/qc.json",
     log:
         "logs/{dataset}/qc.log",
@@ -294,12 +289,7 @@ rule effects:
         effects="results/{dataset}/effects.h5ad",
         systems="results/{dataset}/work/systems_effects.json",
         differential="results/{dataset}/differential_expression.parquet",
-        strongest=report(
-            "results/{dataset}/differential_expression.tsv",
-            caption="../report/differential.rst",
-            category="Screen",
-            labels={"result": "differential expression", "what": "strongest genes"},
-        ),
+        strongest="results/{dataset}/differential_expression.tsv",
     log:
         "logs/{dataset}/effects.log",
     benchmark:

@@ -11,18 +11,8 @@ rule mixed_forms:
         fitted="results/{dataset}/mixed_forms/model.json",
         convergence="results/{dataset}/mixed_forms/convergence.tsv",
         starts="results/{dataset}/mixed_forms/starts.tsv",
-        variance=report(
-            "results/{dataset}/mixed_forms/variance.tsv",
-            caption="../report/variance.rst",
-            category="Screen",
-            labels={"result": "mixed forms", "what": "variance by part"},
-        ),
-        codes=report(
-            "results/{dataset}/mixed_forms/codes.tsv",
-            caption="../report/codes.rst",
-            category="Screen",
-            labels={"result": "mixed forms", "what": "codes of samples"},
-        ),
+        variance="results/{dataset}/mixed_forms/variance.tsv",
+        codes="results/{dataset}/mixed_forms/codes.tsv",
         systems="results/{dataset}/work/systems_mixed_forms.json",
     log:
         "logs/{dataset}/mixed_forms.log",
@@ -49,12 +39,7 @@ rule design:
     input:
         systems_met,
     output:
-        design=report(
-            "results/{dataset}/design.tsv",
-            caption="../report/design.rst",
-            category="Screen",
-            labels={"result": "linear systems", "what": "rank, condition, verdict"},
-        ),
+        design="results/{dataset}/design.tsv",
         spectra="results/{dataset}/singular_values.tsv",
     log:
         "logs/{dataset}/design.log",
@@ -78,12 +63,7 @@ rule figure_linear_systems:
         spectra="results/{dataset}/singular_values.tsv",
     output:
         pdf="results/{dataset}/figures/linear_systems.pdf",
-        png=report(
-            "results/{dataset}/figures/linear_systems.png",
-            caption="../report/linear_systems.rst",
-            category="Screen",
-            labels={"result": "figure", "what": "linear systems"},
-        ),
+        png="results/{dataset}/figures/linear_systems.png",
         tsv="results/{dataset}/figures/linear_systems.tsv",
     log:
         "logs/{dataset}/figure_linear_systems.log",
@@ -110,12 +90,7 @@ rule figure_mixed_forms:
         codes="results/{dataset}/mixed_forms/codes.tsv",
     output:
         pdf="results/{dataset}/figures/mixed_forms.pdf",
-        png=report(
-            "results/{dataset}/figures/mixed_forms.png",
-            caption="../report/mixed_forms.rst",
-            category="Screen",
-            labels={"result": "figure", "what": "mixed forms"},
-        ),
+        png="results/{dataset}/figures/mixed_forms.png",
         tsv="results/{dataset}/figures/mixed_forms.tsv",
     log:
         "logs/{dataset}/figure_mixed_forms.log",
