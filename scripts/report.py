@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lgem.files import write_text
+from lgem.report.answers import Scoring
 from lgem.report.page import render
 from scripts.job import job
 
@@ -14,5 +15,6 @@ with job(snakemake):
     folder = Path(snakemake.input.config).parent
     paths = map(Path, [*snakemake.input.results, snakemake.input.config])
     files = {path.relative_to(folder).as_posix(): path for path in paths}
-    shown = render(files, snakemake.wildcards.dataset, **snakemake.params.shown)
-    write_text(shown, snakemake.output[0])
+    scoring = Scoring(**snakemake.params.scoring)
+    page = render(files, snakemake.wildcards.dataset, snakemake.params.settings, scoring)
+    write_text(page, snakemake.output[0])

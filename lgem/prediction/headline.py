@@ -19,7 +19,13 @@ from lgem.prediction.calibration import (
     why_no_positive,
 )
 from lgem.prediction.metrics import LOWER_IS_BETTER, OFF_TARGET, RANKED, ROUNDING, TARGET, TOP
-from lgem.prediction.summary import bootstrap_interval, by_entry, in_common, per_perturbation
+from lgem.prediction.summary import (
+    bootstrap_interval,
+    by_entry,
+    in_common,
+    per_perturbation,
+    rivals,
+)
 from lgem.prediction.training import ANSWERED, MEAN_ONLY
 from lgem.prediction.tuning import MEAN, OFF
 
@@ -74,10 +80,9 @@ def headline(
     if not shared:
         return f"No result: none of {asked} perturbations is scored by all models."
     wide = wide.loc[sorted(shared)]
-    means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
-    # The first one is meant; to pick the best on these perturbations would flatter it.
-    model = next(name for name in models if name in means.index)
-    baseline = str(means[means.index.isin(baselines)].index[0])
+    model, baseline = rivals(wide, models, baselines)
+    assert model is not None  # what all models score, each of them does
+    assert baseline is not None
     opening, lost = _comparison(wide, model, baseline, asked, resampling)
     elsewhere = _lost_elsewhere(scores, shared, model, baselines, resampling)
     entries = by_entry(metrics[(metrics["metric"] == "l2") & (metrics["gene_set"] == TOP)])

@@ -51,6 +51,26 @@ def shared_perturbations(scores: pd.DataFrame, models: Sequence[str]) -> set[str
     return set.intersection(*sets) if sets else set()
 
 
+def rivals(
+    wide: pd.DataFrame, models: Sequence[str], baselines: Sequence[str]
+) -> tuple[str | None, str | None]:
+    """Return the model that is meant and the best baseline, of those that score all perturbations.
+
+    Parameters
+    ----------
+    wide
+        L2 by perturbation (rows) and model.
+    models
+        In their order: the first one is meant, since to pick the best here would flatter it.
+    baselines
+        Of these the one with the smallest mean is taken.
+    """
+    means = wide.mean()[wide.notna().all()].sort_values(kind="stable")
+    model = next((name for name in models if name in means.index), None)
+    baseline = next((str(name) for name in means.index if name in baselines), None)
+    return model, baseline
+
+
 def bootstrap_interval(
     values: np.ndarray, draws: int, interval: float, seed: int
 ) -> tuple[float, float]:

@@ -10,8 +10,17 @@ import pandas as pd
 
 from lgem.errors import counted, listing
 from lgem.files import read_table
-from lgem.prediction.calibration import NEGATIVE, POSITIVE, grouped
+from lgem.prediction.calibration import grouped
 from lgem.prediction.metrics import ROUNDING, TOP
+from lgem.prediction.summary import (
+    SHARED,
+    bootstrap_interval,
+    comparable_models,
+    per_perturbation,
+    rivals,
+    shared_perturbations,
+)
+from lgem.prediction.training import MEAN_ONLY
 
 KEPT = "kept"
 SIGNIFICANT_Z = 1.96
@@ -27,33 +36,51 @@ class Card(NamedTuple):
     news: str = OPEN
 
 
-def cards(
-    files: Mapping[str, Path], models: Sequence[str], baselines: Sequence[str], interval: float
-) -> list[Card]:
+class Scoring(NamedTuple):
+    """How predictions were scored: names, the first model first, and how intervals are drawn."""
+
+    models: Sequence[str]
+    baselines: Sequence[str]
+    controls: Sequence[str]
+    draws: int
+    interval: float
+    seed: int
+
+    @property
+    def level(self) -> str:
+        """The level of intervals in words."""
+        return f"{100 * self.interval:g} % interval"
+
+
+def cards(files: Mapping[str, Path], scoring: Scoring) -> list[Card]:
     """Return the answers that the result files of a dataset hold.
 
     Parameters
     ----------
     files
         Result files by their path within the folder of results.
-    models, baselines
-        Names, the first model first.
-    interval
-        Level of the intervals.
+    scoring
+        How predictions were scored.
     """
-    level = f"{100 * interval:g} % interval"
     tables = {name: read_table(path) for name, path in files.items() if name in _READ}
-    found: list[Card] = []
-    if "qc.tsv" in tables and "summary.tsv" in tables:
-        qc, summary = tables["qc.tsv"], tables["summary.tsv"]
-        found.append(asked_and_scored(qc, tables["metrics.tsv"], models[0]))
-        found.append(against_baselines(summary, tables["comparisons.tsv"], models, baselines, level))
-        found.append(ceiling(summary, models[0]))
-        found.append(on_target(qc))
+    level, found = scoring.level, []
+    if "qc.tsv" in tables:
+        qc, metrics, model = tables["qc.tsv"], tables["metrics.tsv"], scoring.models[0]
+        told = files["headline.txt"].read_text("utf-8")
+        found = [
+            asked_and_scored(qc, metrics, model),
+            against_baselines(metrics, scoring, told),
+            ceiling(tables["summary.tsv"], model),
+            on_target(qc),
+        ]
+    else:
+        words = "The dataset names no perturbations: only its network was estimated."
+        found = [Card("Which perturbations count?", "none named", words)]
     if "figures/predicted_against_truth.tsv" in tables:
         found += truth(tables["figures/predicted_against_truth.tsv"])
     if "network/statistics.tsv" in tables:
-        found.append(edges(tables["network/statistics.tsv"]))
+        updated = len(tables["network/updates.tsv"]) > 0
+        found.append(edges(tables["network/statistics.tsv"], updated=updated))
     if "network/responses_comparisons.tsv" in tables:
         found.append(foretold(tables["network/responses_comparisons.tsv"], level))
     if "network/scores.tsv" in tables:
@@ -62,7 +89,7 @@ def cards(
 
 
 _READ = {
-    *("qc.tsv", "summary.tsv", "comparisons.tsv", "metrics.tsv", "network/statistics.tsv"),
+    *("qc.tsv", "summary.tsv", "metrics.tsv", "network/statistics.tsv", "network/updates.tsv"),
     *("network/responses_comparisons.tsv", "network/scores.tsv"),
     "figures/predicted_against_truth.tsv",
 }
@@ -74,69 +101,85 @@ def asked_and_scored(qc: pd.DataFrame, metrics: pd.DataFrame, model: str) -> Car
     rows = metrics[
         (metrics["model"] == model) & (metrics["metric"] == "l2") & (metrics["gene_set"] == TOP)
     ]
-    scored = set(rows.loc[rows["value"].notna(), "perturbation"])
+    made = rows[rows["value"].notna()]
+    scored = set(made["perturbation"])
+    plain = made[made["status"] == MEAN_ONLY].drop_duplicates("perturbation")
     lost = rows[~rows["perturbation"].isin(scored)].drop_duplicates("perturbation")
-    words = f"{asked} asked for, {kept} estimated, {len(scored)} scored."
-    whys = [f"{why}: {count}" for why, count in grouped(lost["reason"]).items()]
-    words += f" Not scored: {listing(whys)}." if whys else " None left out."
-    news = GOOD if len(scored) == asked else OPEN if scored else BAD
+    words = f"{asked} asked for, {kept} estimated, {len(scored)} scored"
+    if len(plain):
+        words += f", {len(plain)} of these by the mean effect alone ({_whys(plain)})"
+    words += f". Not scored: {_whys(lost)}." if len(lost) else ". None left out."
+    news = GOOD if len(scored) == asked and not len(plain) else OPEN if scored else BAD
     return Card("Which perturbations count?", f"{len(scored)} of {asked}", words, news)
 
 
-def against_baselines(
-    summary: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    models: Sequence[str],
-    baselines: Sequence[str],
-    level: str,
-) -> Card:
-    """Say whether the first model that has a score beats the best baseline, and by how much."""
+def _whys(rows: pd.DataFrame) -> str:
+    """Return the reasons of some rows with their counts."""
+    return listing(f"{why}: {count}" for why, count in grouped(rows["reason"]).items())
+
+
+def against_baselines(metrics: pd.DataFrame, scoring: Scoring, told: str) -> Card:
+    """Say whether the first model that has a score beats the best baseline, and by how much.
+
+    With the numbers of the headline (`told`), over the same perturbations; where that knows of
+    scores in which a baseline or a random embedding wins, the card says so, too.
+    """
     question = "Does the model beat the baselines?"
-    shared = _means(summary, "shared")
-    model = next((name for name in models if name in shared), None)
-    rivals = shared[shared.index.isin(baselines)].sort_values(kind="stable")
-    if model is None or rivals.empty:
+    scores = per_perturbation(metrics)
+    names = [*scoring.models, *scoring.baselines, *scoring.controls]
+    shared = sorted(shared_perturbations(scores, comparable_models(names)))
+    l2 = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
+    wide = l2.pivot(index="perturbation", columns="model", values="value").reindex(shared)
+    model, baseline = rivals(wide, scoring.models, scoring.baselines)
+    if not shared or model is None or baseline is None:
         return Card(question, "not known", "No perturbation is scored by all models.", BAD)
-    baseline = str(rivals.index[0])
-    row = _row(comparisons, model_a=model, model_b=baseline, metric="l2", gene_set=TOP)
-    if row is None:
-        return Card(question, "not known", f"{model} and {baseline} were not compared.", BAD)
-    low, high = float(row["lower"]), float(row["upper"])
+    ours, theirs = wide[model].mean(), wide[baseline].mean()
+    difference = (wide[model] - wide[baseline]).to_numpy()
+    draws, seed = scoring.draws, scoring.seed
+    low, high = bootstrap_interval(difference, draws, scoring.interval, seed)
     words = (
-        f"Held-out L2 {shared[model]:.3f} for {model}, {shared[baseline]:.3f} for the best "
-        f"baseline, {baseline}; difference {row['difference']:+.3f}, {_range(low, high, level)}, "
-        f"over {counted(int(row['n']), 'perturbation')}. Less is better."
+        f"Held-out L2 {ours:.3f} for {model}, {theirs:.3f} for the best baseline, {baseline}; "
+        f"difference {difference.mean():+.3f}, {_range(low, high, scoring.level)}, over the "
+        f"{counted(len(shared), 'perturbation')} that all models score. Less is better."
     )
-    if high < -ROUNDING:
-        share = -row["difference"] / shared[baseline] if shared[baseline] else 0.0
-        return Card(question, f"yes, by {100 * share:.0f} %", words, GOOD)
+    lost = [words_of for mark, words_of in _LOSSES.items() if mark in told]
+    words = " ".join([words, *lost])
     if low > ROUNDING:
         return Card(question, f"no: {baseline} wins", words, BAD)
-    return Card(question, "cannot be told", words, OPEN)
+    if high < -ROUNDING:
+        answer = f"yes, by {100 * (1 - ours / theirs):.0f} %"
+        return Card(question, answer, words, OPEN if lost else GOOD)
+    return Card(question, "cannot be told apart", words, BAD if lost else OPEN)
+
+
+# How the headline tells of them, and how a card does.
+_LOSSES = {
+    "A baseline beats": "In other scores, or where it has an answer, a baseline wins: see below.",
+    "A random embedding does better": "Random embeddings do better.",
+}
 
 
 def ceiling(summary: pd.DataFrame, model: str) -> Card:
     """Say where the model stands between knowing nothing and measuring again."""
-    question = "Can the data support it?"
-    row = _row(summary, model=model, metric="l2", gene_set=TOP, perturbations="shared")
+    question = "How far towards the ceiling?"
+    row = _row(summary, model=model, metric="l2", gene_set=TOP, perturbations=SHARED)
     if row is None or pd.isna(row["calibrated"]):
-        why = "no score" if row is None else str(row["calibrated_reason"])
-        return Card(question, "no ceiling", f"There is no ceiling to compare with: {why}.", OPEN)
-    shared = _means(summary, "shared")
-    place = float(row["calibrated"])
+        why = "the model has no score" if row is None else str(row["calibrated_reason"])
+        return Card(question, "no ceiling", f"The data show no ceiling to compare with: {why}.")
+    place = 100 * float(row["calibrated"])
     words = (
-        f"{model} stands at {place:.2f} between the mean effect of the others (0, L2 "
-        f"{shared.get(NEGATIVE, float('nan')):.3f}) and measuring again in other cells (1, the "
-        f"technical duplicate, L2 {shared.get(POSITIVE, float('nan')):.3f})."
+        f"By L2 {model} stands at {place:.0f} % of the way from the mean effect of the other "
+        "perturbations (0 %) to the technical duplicate, the same effects measured again in the "
+        "other half of the cells (100 %): what lies between is what these data could teach."
     )
-    return Card(question, f"{place:.2f}", words, GOOD if place > 0.5 else OPEN if place > 0 else BAD)
+    return Card(question, f"{place:.0f} %", words, GOOD if place > 50 else OPEN)
 
 
 def on_target(qc: pd.DataFrame) -> Card:
     """Say how many perturbations moved their own target."""
     question = "Did the perturbations work?"
     tested = qc[(qc["status"] == KEPT) & qc["on_target_z"].notna()]
-    unknown = len(qc) - len(tested)
+    unknown, lost = int(qc["on_target_gene"].isna().sum()), int((qc["status"] != KEPT).sum())
     if tested.empty:
         return Card(question, "not known", "No target is measured in enough cells.", BAD)
     z = tested["on_target_z"].astype(float)
@@ -145,9 +188,8 @@ def on_target(qc: pd.DataFrame) -> Card:
         f"{down + up} of {counted(len(tested), 'perturbation')} with a measured target changed it "
         f"significantly (|z| ≥ {SIGNIFICANT_Z}): {down} lowered, {up} raised it."
     )
-    words += f" Of {unknown} others the target was not measured, or they were left out." * (
-        unknown > 0
-    )
+    words += f" Not measured: {counted(unknown, 'target')}." if unknown else ""
+    words += f" Left out: {counted(lost, 'perturbation')}." if lost else ""
     share = (down + up) / len(tested)
     news = GOOD if share >= 0.8 else OPEN if share >= 0.5 else BAD
     return Card(question, f"{down + up} of {len(tested)}", words, news)
@@ -167,12 +209,13 @@ def truth(drawn: pd.DataFrame) -> list[Card]:
     return [Card("Is the truth recovered?", f"r = {float(predicted['r']):.2f}", words)]
 
 
-def edges(statistics: pd.DataFrame) -> Card:
+def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
     """Say how many edges the network has, before and after the updates."""
     rows = statistics.set_index("metric")
     before, after = (float(rows.loc["strong_edges", column]) for column in ("before", "after"))
-    words = f"{before:g} strong partial correlations among {rows.loc['genes', 'before']:g} genes"
-    if not pd.isna(after):
+    genes = f"{rows.loc['genes', 'before']:g} genes"
+    words = f"{counted(int(before), 'strong partial correlation')} among {genes}"
+    if updated:
         words += f", {after:g} after the updates"
     name = next((name for name in rows.index if name.startswith("edges_fdr")), None)
     if name is not None and not pd.isna(rows.loc[name, "before"]):
@@ -184,7 +227,7 @@ def edges(statistics: pd.DataFrame) -> Card:
     weak = shrinkage is not None and float(shrinkage) > 0.5
     if weak:
         words += f". Shrinkage {float(shrinkage):.2f}: there were few cells for a network"
-    return Card("Is there a network?", f"{before:g} edges", words + ".", BAD if weak else OPEN)
+    return Card("Is there a network?", counted(int(before), "edge"), words + ".")
 
 
 def foretold(comparisons: pd.DataFrame, level: str) -> Card:
@@ -221,17 +264,6 @@ def known_edges(scores: pd.DataFrame, level: str) -> Card:
     )
     news = GOOD if low > 1 else BAD if high < 1 else OPEN
     return Card(question, f"{row['value']:.1f} × chance", words, news)
-
-
-def _means(summary: pd.DataFrame, over: str) -> pd.Series:
-    """Return the mean L2 of every model that scores all of some perturbations."""
-    rows = summary[
-        (summary["metric"] == "l2") & (summary["gene_set"] == TOP)
-        & (summary["perturbations"] == over)
-    ]  # fmt: skip
-    # A model with an answer for some of them is no rival on all: it may have had it easier.
-    whole = rows[rows["n"] == rows["n"].max()]
-    return whole.set_index("model")["mean"].dropna().astype(float)
 
 
 def _row(table: pd.DataFrame, **values: str) -> pd.Series | None:

@@ -38,7 +38,7 @@
   const short = (cell) => (/[.e]/.test(cell) ? String(Number(number(cell).toPrecision(4))) : cell);
 
   function enliven(box) {
-    const PAGE = 25;
+    const PAGE = 15;
     const text = embedded(box);
     const [header, ...rows] = parse(text);
     const heads = all("th", box);
@@ -72,6 +72,7 @@
       body.replaceChildren(...shown.map((k) => make("tr", {}, ...rows[k].map((cell, at) => {
         const made = make("td", { textContent: numeric[at] ? short(cell) : cell });
         if (numeric[at]) made.className = "number";
+        else if (cell.length > 60) made.className = "long";
         if (numeric[at] && made.textContent !== cell) made.title = cell;
         return made;
       }))));

@@ -15,7 +15,7 @@ import jinja2
 
 from lgem.files import read_table
 from lgem.report import graph, tables
-from lgem.report.answers import cards
+from lgem.report.answers import Scoring, cards
 from lgem.report.sections import EXTRAS, SECTIONS, Figure, Graph, Section, Table
 
 HERE = Path(__file__).parent
@@ -27,9 +27,7 @@ def render(
     files: Mapping[str, Path],
     dataset: str,
     settings: Sequence[Mapping[str, Any]],
-    models: Sequence[str],
-    baselines: Sequence[str],
-    interval: float,
+    scoring: Scoring,
 ) -> str:
     """Return the page of a dataset; the same files and settings give the same bytes.
 
@@ -41,10 +39,8 @@ def render(
         Its name.
     settings
         What the run was told, see `lgem.settings.described_settings`.
-    models, baselines
-        Their names, the first model first.
-    interval
-        Level of all intervals.
+    scoring
+        How predictions were scored.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -59,7 +55,7 @@ def render(
     return environment.get_template("page.html.j2").render(
         dataset=dataset,
         headlines=[files[name].read_text("utf-8").strip() for name in HEADLINES if name in files],
-        cards=cards(files, models, baselines, interval),
+        cards=cards(files, scoring),
         sections=[_section(section, files) for section in SECTIONS],
         extras=[_extra(name, what, files) for name, what in EXTRAS.items() if name in files],
         settings=settings,

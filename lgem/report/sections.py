@@ -53,8 +53,8 @@ class Section(NamedTuple):
 
 
 NO_PERTURBATIONS = (
-    "This dataset names no perturbations (its entry in the config has no `perturbation`), so that "
-    "there is nothing to {what}: only the network of its samples was estimated."
+    "The dataset names no perturbations (its entry in the config has no `perturbation`): there is "
+    "nothing to {what}."
 )
 
 SECTIONS = (

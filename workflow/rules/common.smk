@@ -339,14 +339,15 @@ def report_inputs(wildcards):
     ]
 
 
-def what_to_show(wildcards):
-    """Return what a dataset's report says beside the contents of files."""
-    return {
-        "settings": described_settings(CONFIG, wildcards.dataset),
-        "models": [model.name for model in CONFIG.models],
-        "baselines": LAYOUT.baselines,
-        "interval": CONFIG.evaluation.interval,
-    }
+# How predictions are scored, for whoever tells of it.
+SCORING = {
+    "models": [model.name for model in CONFIG.models],
+    "baselines": LAYOUT.baselines,
+    "controls": list(CONTROLS),
+    "draws": CONFIG.evaluation.bootstrap,
+    "interval": CONFIG.evaluation.interval,
+    "seed": CONFIG.seed,
+}
 
 
 def headlines(dataset):

@@ -17,7 +17,8 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
-        shown=what_to_show,
+        settings=lambda wildcards: described_settings(CONFIG, wildcards.dataset),
+        scoring=SCORING,
         core=digest("report.py"),
     message:
         "{wildcards.dataset}: report"
