@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from lgem.config import Config
@@ -33,8 +33,8 @@ def described_settings(config: Config, name: str) -> list[dict[str, Any]]:
     whole = config.of(name)
     groups = []
     for dataset, entry in whole["datasets"].items():
-        title, model = f"datasets.{dataset}", config.datasets[dataset]
-        groups.append(_group(title, model, {k: v for k, v in entry.items() if v not in BLANK}))
+        given = {key: value for key, value in entry.items() if value not in BLANK}
+        groups.append(_group(f"datasets.{dataset}", config.datasets[dataset], given))
     for model, entry in zip(config.models, whole["models"], strict=True):
         given = {key: value for key, value in entry.items() if value not in BLANK}
         groups.append(_group(f"models: {model.name}", model, given))
@@ -73,6 +73,5 @@ def _rows(section: BaseModel, values: Mapping[str, Any]) -> Iterator[dict[str, A
 
 
 def spelled(value: Any) -> str:
-    """Return a value as a config spells it, in one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...")
+    """Return a value as a config may spell it, in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

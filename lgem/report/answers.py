@@ -10,7 +10,7 @@ import pandas as pd
 
 from lgem.errors import counted, listing
 from lgem.files import read_table
-from lgem.prediction.calibration import grouped
+from lgem.prediction.calibration import grouped, scores_by_perturbation
 from lgem.prediction.metrics import ROUNDING, TOP
 from lgem.prediction.summary import (
     SHARED,
@@ -24,6 +24,7 @@ from lgem.prediction.training import MEAN_ONLY
 
 KEPT = "kept"
 SIGNIFICANT_Z = 1.96
+MUCH_SHRINKAGE = 0.5
 GOOD, BAD, OPEN = "good", "bad", "open"
 
 
@@ -128,8 +129,9 @@ def against_baselines(metrics: pd.DataFrame, scoring: Scoring, told: str) -> Car
     scores = per_perturbation(metrics)
     names = [*scoring.models, *scoring.baselines, *scoring.controls]
     shared = sorted(shared_perturbations(scores, comparable_models(names)))
-    l2 = scores[(scores["metric"] == "l2") & (scores["gene_set"] == TOP)]
-    wide = l2.pivot(index="perturbation", columns="model", values="value").reindex(shared)
+    parts = scores_by_perturbation(scores).items()
+    wide = pd.DataFrame({key[0]: part for key, part in parts if key[1:] == (TOP, "l2")})
+    wide = wide.reindex(shared)
     model, baseline = rivals(wide, scoring.models, scoring.baselines)
     if not shared or model is None or baseline is None:
         return Card(question, "not known", "No perturbation is scored by all models.", BAD)
@@ -200,13 +202,15 @@ def truth(drawn: pd.DataFrame) -> list[Card]:
     panels = drawn[drawn["mark"] == "panel"].set_index("what")
     if not {"predicted_effect", "observed_effect"} <= set(panels.index):
         return []
-    predicted, observed = panels.loc["predicted_effect"], panels.loc["observed_effect"]
+    r, off = panels["r"].astype(float), panels["r_off_target"].astype(float)
     words = (
-        f"Correlation of predicted with true effects {predicted['r']:.2f} (off target "
-        f"{predicted['r_off_target']:.2f}); of observed with true effects, which the noise limits, "
-        f"{observed['r']:.2f} (off target {observed['r_off_target']:.2f})."
+        f"Correlation of predicted with true effects {r['predicted_effect']:.2f} (off target "
+        f"{off['predicted_effect']:.2f}); of observed with true effects, which the noise limits, "
+        f"{r['observed_effect']:.2f} (off target {off['observed_effect']:.2f})."
     )
-    return [Card("Is the truth recovered?", f"r = {float(predicted['r']):.2f}", words)]
+    known = not pd.isna(r["predicted_effect"])
+    answer = f"r = {r['predicted_effect']:.2f}" if known else "not known"
+    return [Card("Is the truth recovered?", answer, words)]
 
 
 def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
@@ -223,10 +227,9 @@ def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
             f"; {rows.loc[name, 'before']:g} pairs with a false discovery rate of at most "
             f"{name.rpartition('_')[2]}"
         )
-    shrinkage = rows["before"].get("shrinkage")
-    weak = shrinkage is not None and float(shrinkage) > 0.5
-    if weak:
-        words += f". Shrinkage {float(shrinkage):.2f}: there were few cells for a network"
+    shrinkage = rows["before"].astype(float).reindex(["shrinkage"]).iloc[0]
+    if shrinkage > MUCH_SHRINKAGE:
+        words += f". Shrinkage {shrinkage:.2f}: there were few cells for a network"
     return Card("Is there a network?", counted(int(before), "edge"), words + ".")
 
 

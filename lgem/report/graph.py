@@ -1,4 +1,4 @@
-"""The network as a graph to walk through: strongest edges and largest changes, each with a place."""
+"""The network as a graph to walk through: its strongest edges and largest changes, with places."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _WIDE, _THIN = 1.3, 0.15  # of lines
 MODES = ("before", "after", "change")
 MOST_MODULES = 7  # with a colour of their own
 _UPDATED = "all updates"
+
+Places = dict[str, tuple[float, float]]
 
 
 class Node(NamedTuple):
@@ -106,7 +108,7 @@ def _symbols(pairs: pd.DataFrame, genes: pd.DataFrame) -> dict[str, str]:
 
 
 def _nodes(
-    places: dict[str, tuple[float, float]],
+    places: Places,
     ends: list[tuple[str, str]],
     symbols: dict[str, str],
     genes: pd.DataFrame,
@@ -118,7 +120,7 @@ def _nodes(
     sizes = {gene: (0.6 * LETTER * len(labels[gene]) + 0.6, 1.1 * LETTER) for gene in order}
     lines = np.array([[places[a], places[b]] for a, b in ends], dtype=float)
     names = graph_layout.name_places(
-        places, sizes, lines, np.empty((0, 2)), 1.2 * RADIUS, WIDTH, HEIGHT
+        {**places}, {**sizes}, lines, np.empty((0, 2)), 1.2 * RADIUS, WIDTH, HEIGHT
     )
     known = genes.assign(gene=genes["gene"].astype(str)).set_index("gene")
     modules = pd.to_numeric(known["module"], errors="coerce").reindex(list(places))
@@ -140,7 +142,7 @@ def _nodes(
 
 
 def _edges(
-    places: dict[str, tuple[float, float]],
+    places: Places,
     ends: list[tuple[str, str]],
     values: dict[str, np.ndarray],
 ) -> list[Edge]:

@@ -9,10 +9,9 @@
   const embedded = (inside) => JSON.parse(inside.querySelector('script[type="application/json"]').textContent);
 
   function save(name, content, type) {
-    const address = typeof content === "string" && content.startsWith("data:")
-      ? content : URL.createObjectURL(new Blob([content], { type }));
+    const address = URL.createObjectURL(new Blob([content], { type }));
     make("a", { href: address, download: name }).click();
-    if (address.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(address), 60000);
+    setTimeout(() => URL.revokeObjectURL(address), 60000);
   }
   const saver = (label, name, content, type) => {
     const button = make("button", { type: "button", className: "save", textContent: label });
@@ -80,7 +79,7 @@
       place.textContent = shown.length ? `${from + 1}–${from + shown.length} of ${n}` : "nothing found";
       back.disabled = page === 0;
       on.disabled = from + PAGE >= order.length;
-      count.textContent = `${rows.length.toLocaleString("en")} rows, as in ${box.dataset.file}.`;
+      count.textContent = `${rows.length.toLocaleString("en")} row${rows.length === 1 ? "" : "s"}, as in ${box.dataset.file}.`;
     }
 
     function arrange() {
@@ -125,7 +124,8 @@
 
   for (const image of all("img[data-name]")) {
     const files = image.closest("figure").querySelector(".files");
-    files.append(" ", saver("Save PNG", image.dataset.name, () => image.src));
+    const bytes = () => Uint8Array.from(atob(image.src.split(",")[1]), (byte) => byte.charCodeAt(0));
+    files.append(" ", saver("Save PNG", image.dataset.name, bytes, "image/png"));
   }
   for (const extra of all(".extra")) {
     if (!extra.querySelector("script")) continue;
@@ -133,8 +133,14 @@
   }
   for (const block of all("pre.copy")) {
     const button = make("button", { type: "button", textContent: "Copy" });
-    button.addEventListener("click", () => navigator.clipboard.writeText(block.innerText)
-      .then(() => { button.textContent = "Copied"; }, () => getSelection().selectAllChildren(block)));
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(block.innerText);
+        button.textContent = "Copied";
+      } catch { // not every browser lets a file write there: then the text is at least selected
+        getSelection().selectAllChildren(block);
+      }
+    });
     block.before(button);
   }
 

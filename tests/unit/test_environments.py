@@ -18,7 +18,7 @@ from tests.environments.declared import (
 )
 
 # What is started as a program of its own, which reads the Snakefile too.
-STARTED = {"download": {"pip"}, "report": {"pydantic", "pygments", "snakemake"}}
+STARTED = {"download": {"pip"}}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)

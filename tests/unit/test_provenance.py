@@ -31,6 +31,7 @@ FOUNDATIONS = {
         "inputs",
         "layout",
         "progress",
+        "settings",
         "shards",
         "texts",
         "urls",
@@ -43,6 +44,7 @@ ALLOWED = {
     "network": FOUNDATIONS,  # responses reach it as arrays: no other wing
     "demands": FOUNDATIONS | {"screen", "prediction", "network"},  # asks all of them beforehand
     "figures": {"errors", "files"},  # tables in, pictures out
+    "report": FOUNDATIONS | {"prediction", "figures"},  # of these: whom to compare, where genes lie
     **dict.fromkeys(FOUNDATIONS, FOUNDATIONS),
 }
 
@@ -189,8 +191,17 @@ def test_the_digest_changes_when_a_module_moves(project):
 
 
 def test_an_edit_of_the_figures_reruns_no_fit(tmp_path):
-    names = ["count_shard", "effects", "fit", "figure_on_target", "pseudobulk", "simulate"]
-    for path in [*MODULES, *(ROOT / "scripts").glob("*.py")]:
+    names = [
+        "count_shard",
+        "effects",
+        "fit",
+        "figure_on_target",
+        "pseudobulk",
+        "simulate",
+        "report",
+    ]
+    templates = (ROOT / "lgem" / "report").glob("page.*")
+    for path in [*MODULES, *templates, *(ROOT / "scripts").glob("*.py")]:
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
@@ -204,6 +215,10 @@ def test_an_edit_of_the_figures_reruns_no_fit(tmp_path):
         ("lgem/prediction/solvers.py", {"fit"}),
         ("lgem/prediction/gradient.py", {"fit"}),  # imported where it is needed
         ("lgem/screen/simulate.py", {"simulate"}),
+        ("lgem/report/columns.py", {"report"}),
+        ("lgem/report/page.html.j2", {"report"}),
+        ("lgem/report/page.css", {"report"}),
+        ("lgem/report/page.js", {"report"}),
     ]:
         path = tmp_path / module
         path.write_text(path.read_text("utf-8") + "\n# edited\n", "utf-8")
