@@ -25,6 +25,7 @@ from lgem.prediction.training import MEAN_ONLY
 KEPT = "kept"
 SIGNIFICANT_Z = 1.96
 MUCH_SHRINKAGE = 0.5
+FOUND = "edges_fdr_"  # the beginning of a row of statistics
 GOOD, BAD, OPEN = "good", "bad", "open"
 
 
@@ -216,21 +217,19 @@ def truth(drawn: pd.DataFrame) -> list[Card]:
 def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
     """Say how many edges the network has, before and after the updates."""
     rows = statistics.set_index("metric")
-    before, after = (float(rows.loc["strong_edges", column]) for column in ("before", "after"))
-    genes = f"{rows.loc['genes', 'before']:g} genes"
-    words = f"{counted(int(before), 'strong partial correlation')} among {genes}"
+    before, after = rows["before"].astype(float), rows["after"].astype(float)
+    strong = counted(int(before["strong_edges"]), "strong partial correlation")
+    words = f"{strong} among {before['genes']:g} genes"
     if updated:
-        words += f", {after:g} after the updates"
-    name = next((name for name in rows.index if name.startswith("edges_fdr")), None)
-    if name is not None and not pd.isna(rows.loc[name, "before"]):
-        words += (
-            f"; {rows.loc[name, 'before']:g} pairs with a false discovery rate of at most "
-            f"{name.rpartition('_')[2]}"
-        )
-    shrinkage = rows["before"].astype(float).reindex(["shrinkage"]).iloc[0]
+        words += f", {after['strong_edges']:g} after the updates"
+    found = before[before.index.str.startswith(FOUND)].dropna()
+    for name, pairs in found.items():
+        words += f"; {pairs:g} pairs with a false discovery rate of at most "
+        words += str(name).removeprefix(FOUND)
+    shrinkage = before.reindex(["shrinkage"]).iloc[0]
     if shrinkage > MUCH_SHRINKAGE:
         words += f". Shrinkage {shrinkage:.2f}: there were few cells for a network"
-    return Card("Is there a network?", counted(int(before), "edge"), words + ".")
+    return Card("Is there a network?", counted(int(before["strong_edges"]), "edge"), words + ".")
 
 
 def foretold(comparisons: pd.DataFrame, level: str) -> Card:

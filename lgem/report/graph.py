@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import networkx as nx
@@ -19,7 +20,7 @@ MODES = ("before", "after", "change")
 MOST_MODULES = 7  # with a colour of their own
 _UPDATED = "all updates"
 
-Places = dict[str, tuple[float, float]]
+Places = dict[Hashable, tuple[float, float]]
 
 
 class Node(NamedTuple):
@@ -88,7 +89,7 @@ def drawing(edges: pd.DataFrame, changes: pd.DataFrame, genes: pd.DataFrame) -> 
     parts = graph_layout.components(nx.Graph(ends))
     found = graph_layout.place(parts, WIDTH, HEIGHT, _APART)
     # Rounded, the same drawing comes from processors that differ in their last digits.
-    places = {str(gene): (round(x, 2), round(y, 2)) for gene, (x, y) in found.items()}
+    places: Places = {str(gene): (round(x, 2), round(y, 2)) for gene, (x, y) in found.items()}
     return Drawing(
         _nodes(places, ends, _symbols(pairs, genes), genes),
         _edges(places, ends, values),
@@ -113,14 +114,14 @@ def _nodes(
     symbols: dict[str, str],
     genes: pd.DataFrame,
 ) -> list[Node]:
-    labels = {gene: symbols.get(gene, gene) for gene in places}
+    labels = {gene: symbols.get(gene, gene) for gene in map(str, places)}
     degree = pd.Series([gene for pair in ends for gene in pair]).value_counts()
     # Genes with many edges are named first.
-    order = sorted(places, key=lambda gene: (-int(degree[gene]), gene))
-    sizes = {gene: (0.6 * LETTER * len(labels[gene]) + 0.6, 1.1 * LETTER) for gene in order}
+    order = sorted(map(str, places), key=lambda gene: (-int(degree[gene]), gene))
+    sizes: Places = {gene: (0.6 * LETTER * len(labels[gene]) + 0.6, 1.1 * LETTER) for gene in order}
     lines = np.array([[places[a], places[b]] for a, b in ends], dtype=float)
     names = graph_layout.name_places(
-        {**places}, {**sizes}, lines, np.empty((0, 2)), 1.2 * RADIUS, WIDTH, HEIGHT
+        places, sizes, lines, np.empty((0, 2)), 1.2 * RADIUS, WIDTH, HEIGHT
     )
     known = genes.assign(gene=genes["gene"].astype(str)).set_index("gene")
     modules = pd.to_numeric(known["module"], errors="coerce").reindex(list(places))

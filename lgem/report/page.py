@@ -115,7 +115,8 @@ def described(part: Figure, drawn: Path | None) -> str:
         table = read_table(drawn)
         if "note" in table:
             said = list(dict.fromkeys(table["note"].dropna().astype(str)))
-    text = f"{part.title}. " + " ".join(said)
+    title = part.title if part.title.endswith("?") else f"{part.title}."
+    text = " ".join([title, *(said or [part.caption])])
     return text if len(text) <= LONGEST_ALT else text[: LONGEST_ALT - 1] + "…"
 
 

@@ -101,7 +101,7 @@ def test_a_picture_without_a_record_has_no_provenance(tmp_path):
 
 def test_a_picture_is_described_by_what_it_says_itself(tmp_path):
     figure = Figure("name", "A title", "caption")
-    assert described(figure, None) == "A title. "
+    assert described(figure, None) == "A title. caption"
     (tmp_path / "drawn.tsv").write_text("mark\tnote\npoint\t\nnote\tr = 0.5\nnote\tr = 0.5\n")
     assert described(figure, tmp_path / "drawn.tsv") == "A title. r = 0.5"
     (tmp_path / "drawn.tsv").write_text("note\n" + 1000 * "x" + "\n")
