@@ -214,6 +214,18 @@ def truth(drawn: pd.DataFrame) -> list[Card]:
     return [Card("Is the truth recovered?", answer, words)]
 
 
+def nothing_specific(screen: Path) -> str:
+    """Say that the order of the predicted perturbations means nothing, where it does."""
+    basis = read_table(screen)["basis"].dropna().astype(str)
+    if basis.empty or basis.str.contains("bilinear").any():
+        return ""
+    named = listing(sorted(set(basis)))
+    return (
+        "Nothing specific to a gene was learned from this screen, so that all predictions are "
+        f"alike (basis: {named}) and their order means nothing."
+    )
+
+
 def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
     """Say how many edges the network has, before and after the updates."""
     rows = statistics.set_index("metric")

@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "from one another; 0 = in training",
         "top_genes": "genes predicted to change most, with their change in log units",
         "in_training": "whether the screen did make this perturbation",
-        "basis": "what the prediction rests on: bilinear (specific to the gene), mean, both, none",
+        "basis": "what the prediction rests on; only a bilinear part is specific to the gene",
         "symbol": "symbol of the target",
     },
     "summary.tsv": {

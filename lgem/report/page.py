@@ -15,7 +15,7 @@ import jinja2
 
 from lgem.files import read_table
 from lgem.report import graph, tables
-from lgem.report.answers import Scoring, cards
+from lgem.report.answers import Scoring, cards, nothing_specific
 from lgem.report.sections import EXTRAS, SECTIONS, Figure, Graph, Section, Table
 
 HERE = Path(__file__).parent
@@ -90,7 +90,9 @@ def _part(part: Figure | Table | Graph, files: Mapping[str, Path]) -> dict[str, 
     common = {"title": part.title, "caption": part.caption}
     if isinstance(part, Table):
         data = tables.read_for_page(part.file, files[part.file])
-        return {"kind": "table", **common, "unfolded": part.unfolded, **data._asdict()}
+        warning = nothing_specific(files[part.file]) if part.file == "screen.tsv" else ""
+        folded = {"unfolded": part.unfolded, "warning": warning}
+        return {"kind": "table", **common, **folded, **data._asdict()}
     if isinstance(part, Graph):
         given = [read_table(files[name]) for name in (part.edges, part.changes, part.genes)]
         found = graph.drawing(*given)

@@ -114,6 +114,7 @@ def screen_files(folder: Path) -> dict[str, Path]:
     scores = {"mine": [1.0, 1.1, 1.2], "no_change": [2.0, 2.2, 2.1], "random": [3.0, 3.1, 3.2]}
     tables = {"qc": qc(), "metrics": metrics(scores), "summary": summary()}
     tables["screen"] = pd.DataFrame({"target": NAMES, "effect_size": [0.5, 12.25, 3.0]})
+    tables["screen"]["basis"] = "mean"
     for name, table in tables.items():
         write_table(table, folder / f"{name}.tsv")
     write_text(f"The model {HOSTILE} wins.\n", folder / "headline.txt")

@@ -136,6 +136,13 @@ def test_responses_are_foretold_where_the_interval_says_so(low, high, news):
     assert ("no 90 % interval" in card.words) == math.isnan(low)
 
 
+def test_predictions_that_are_all_alike_come_with_a_warning(tmp_path):
+    path = cases.screen_files(tmp_path)["screen.tsv"]
+    assert "(basis: mean) and their order means nothing" in answers.nothing_specific(path)
+    path.write_text(path.read_text("utf-8").replace("mean", "mean and bilinear", 1), "utf-8")
+    assert answers.nothing_specific(path) == ""
+
+
 def test_known_edges_are_told_beside_chance():
     rows = [("before", "aupr", 0.4, 0.3, 0.5), ("before", "aupr_ratio", 6.4, 3.8, 12.6)]
     table = pd.DataFrame(rows, columns=["network", "metric", "value", "lower", "upper"])

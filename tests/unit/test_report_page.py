@@ -57,6 +57,12 @@ def test_a_network_alone_makes_a_page_that_says_why_there_is_no_more(tmp_path):
     assert "there is nothing to hold out" in found
 
 
+def test_a_warning_stands_with_the_predictions(text):
+    assert (
+        "Nothing specific to a gene was learned" in text[: text.index('<section id="prediction"')]
+    )
+
+
 def test_every_place_that_the_contents_name_is_there(text):
     named = re.findall(r'<a href="#(\w+)"', text)
     assert len(named) > 8
