@@ -27,7 +27,7 @@ from tests.workflow.served import serving
 pytestmark = pytest.mark.workflow
 
 BYTES_REPEAT = {".tsv", ".json", ".txt", ".yaml", ".h5ad", ".npz", ".parquet", ".graphml"}
-BYTES_REPEAT |= {".pdf", ".png"}
+BYTES_REPEAT |= {".pdf", ".png", ".html"}
 # Scripts of rules that the run of a simulated screen does not have. Not killed: bench, which makes
 # timings, not results, and its figure.
 ELSEWHERE = {
