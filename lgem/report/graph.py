@@ -118,7 +118,9 @@ def _nodes(
     degree = pd.Series([gene for pair in ends for gene in pair]).value_counts()
     # Genes with many edges are named first.
     order = sorted(map(str, places), key=lambda gene: (-int(degree[gene]), gene))
-    sizes: Places = {gene: (0.66 * LETTER * len(labels[gene]) + 0.6, 1.1 * LETTER) for gene in order}
+    sizes: Places = {
+        gene: (0.66 * LETTER * len(labels[gene]) + 0.6, 1.1 * LETTER) for gene in order
+    }
     lines = np.array([[places[a], places[b]] for a, b in ends], dtype=float)
     names = graph_layout.name_places(
         places, sizes, lines, np.empty((0, 2)), 1.2 * RADIUS, WIDTH, HEIGHT
