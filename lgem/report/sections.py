@@ -207,12 +207,11 @@ SECTIONS = (
         (
             Graph(
                 "The strongest edges",
-                "Search a gene, or click one, to centre it and mark its neighbours. Zoom with the "
-                "buttons, the wheel while Ctrl is held, or + and −; drag or use the arrow keys to "
-                "move; 0 shows all. Blue and solid: positive partial correlation; orange and "
-                "dashed: negative; width: its size (of a change: stronger, weaker). A ring marks targets of perturbations, the "
-                "colour of a gene its module. Distances have no unit. The table below holds the "
-                "same edges.",
+                "Search a gene, or click one, to centre it and mark its neighbours; move with the "
+                "mouse or the arrow keys, zoom with +, − or the wheel while Ctrl is held; 0 shows "
+                "all. Blue and solid: positive partial correlation; orange and dashed: negative; "
+                "width: its size (of a change: stronger, weaker). A ring marks targets of "
+                "perturbations, the colour of a gene its module. Distances have no unit.",
             ),
             Table(
                 "network/strongest.tsv",
