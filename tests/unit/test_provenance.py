@@ -42,6 +42,7 @@ ALLOWED = {
     "screen": FOUNDATIONS,
     "prediction": FOUNDATIONS | {"screen"},
     "network": FOUNDATIONS,  # responses reach it as arrays: no other wing
+    "look": FOUNDATIONS | {"screen"},  # a command for users, no part of the workflow
     "demands": FOUNDATIONS | {"screen", "prediction", "network"},  # asks all of them beforehand
     "figures": {"errors", "files"},  # tables in, pictures out
     "report": FOUNDATIONS | {"prediction", "figures"},  # of these: whom to compare, where genes lie

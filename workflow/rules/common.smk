@@ -379,4 +379,3 @@ def tell_results():
     lines = [result_in_a_line(dataset) for dataset in reported()]
     # Snakemake itself has more to say after this: where its log is, how long it took.
     atexit.register(print, *lines, sep="\n", end="\n" * bool(lines), file=sys.stderr)
-
