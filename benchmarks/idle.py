@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ from benchmarks.timing import row
 
 
 def up_to_date(
-    repository: Path, dataset: str, rounds: int, options: Sequence[str] = ()
+    python: str, repository: Path, dataset: str, rounds: int, options: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the row of runs that have nothing to do, after one that makes everything.
 
     Parameters
     ----------
+    python
+        The interpreter that has Snakemake.
     repository
         Folder with the Snakefile and the config.
     dataset
@@ -32,7 +33,7 @@ def up_to_date(
     """
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(repository / "config.yaml", folder)
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")]
+        command = [python, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")]
         command += ["--directory", folder, "--cores", "2", "--config", f"dataset={dataset}"]
         times = []
         for _ in range(rounds + 1):

@@ -77,7 +77,7 @@ def _python(folder: str | Path) -> str:
 
 
 def beside_others(
-    path: str, peers: Mapping[str, str], size: str, rounds: int
+    path: str, entry: Mapping[str, Any], peers: Mapping[str, str], size: str, rounds: int
 ) -> list[dict[str, Any]]:
     """Return rows for whole processes and for the work in them, contenders in turn.
 
@@ -85,6 +85,8 @@ def beside_others(
     ----------
     path
         The screen.
+    entry
+        What the config says of it.
     peers
         Folders of the environments of other tools, by their names in `counting.CONTENDERS`.
     size
@@ -97,7 +99,7 @@ def beside_others(
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
     for _ in range(rounds):
         for name, python in pythons.items():
-            taken[name].append(run_process(name, python, path))
+            taken[name].append(run_process(name, python, path, entry))
     fastest = min(peers, key=lambda name: median(each["whole"] for each in taken[name]))
     rows = []
     for what, measure, names, against in (
@@ -112,12 +114,17 @@ def beside_others(
     return rows
 
 
-def run_process(contender: str, python: str, path: str) -> dict[str, float]:
+def run_process(
+    contender: str, python: str, path: str, entry: Mapping[str, Any]
+) -> dict[str, float]:
     """Return what one contender took on a file: seconds whole and after imports, peak memory."""
     unlimited = {k: value for k, value in os.environ.items() if k not in (*LIMITS, *SLOWED)}
+    command = [python, str(SCRIPT), contender, path, COLUMN, CONTROL]
+    if contender == "lgem":
+        command.append(json.dumps(entry))
     start = time.perf_counter()
     done = subprocess.run(
-        [python, str(SCRIPT), contender, path, COLUMN, CONTROL],
+        command,
         env=unlimited,
         text=True,
         capture_output=True,
@@ -127,18 +134,20 @@ def run_process(contender: str, python: str, path: str) -> dict[str, float]:
     return {"whole": whole, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def growth(paths: Mapping[str, str], rounds: int) -> list[dict[str, Any]]:
+def growth(paths: Mapping[str, str], entry: Mapping[str, Any], rounds: int) -> list[dict[str, Any]]:
     """Return rows for lgem on screens of different sizes; the last is measured against the first.
 
     Parameters
     ----------
     paths
         Screens by their sizes in words, the smallest first.
+    entry
+        What the config says of them.
     """
     taken: dict[str, list[dict[str, float]]] = {size: [] for size in paths}
     for _ in range(rounds):
         for size, path in paths.items():
-            taken[size].append(run_process("lgem", sys.executable, path))
+            taken[size].append(run_process("lgem", sys.executable, path, entry))
     first = next(iter(paths))
     reference = [each["seconds"] for each in taken[first]]
     return [

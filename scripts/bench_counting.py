@@ -17,7 +17,7 @@ with job(snakemake) as log:
     small, large, rounds = snakemake.input.small, snakemake.input.large, snakemake.params.rounds
     peers = dict(zip(snakemake.params.peers, snakemake.input.peers, strict=True))
     sizes = {f"{Path(path).stem.split('_')[1]} cells": path for path in (small, large)}
-    rows = beside_others(small, peers, next(iter(sizes)), rounds)
-    rows += growth(sizes, rounds)
+    rows = beside_others(small, snakemake.params.screen, peers, next(iter(sizes)), rounds)
+    rows += growth(sizes, snakemake.params.screen, rounds)
     write_table(pd.DataFrame(rows, columns=COLUMNS), snakemake.output[0])
     log.info("%d contenders", len(rows))

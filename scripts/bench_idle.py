@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 with job(snakemake) as log:
     given = snakemake.params
-    found = up_to_date(Path(given.repository), "demo", given.rounds, given.options)
+    place = Path(given.repository)
+    found = up_to_date(given.python, place, "demo", given.rounds, given.options)
     write_table(pd.DataFrame([found], columns=COLUMNS), snakemake.output[0])
     log.info("%.2f s", found["median_s"])

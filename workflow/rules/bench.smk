@@ -2,6 +2,9 @@
 # Other tools that count cells, and the cells that are counted.
 PEERS = {"scanpy": "scanpy==1.11.5", "crispyx": "crispyx==0.2.2"}
 CELLS_COUNTED = 60000
+CELLS_ENTRY = Dataset(
+    path="cells.h5ad", perturbation="perturbation", control=["control"]
+).model_dump(mode="json")
 
 
 rule bench:
@@ -75,6 +78,7 @@ rule bench_counting:
     params:
         rounds=5,
         peers=list(PEERS),
+        screen=CELLS_ENTRY,
         core=digest("bench_counting.py"),
     message:
         "timing pseudobulk"
@@ -99,6 +103,7 @@ rule bench_idle:
         mem_mb=memory(4000, 0),
     params:
         rounds=5,
+        python=sys.executable,  # which has Snakemake
         repository=str(ROOT),
         options=(
             ["--sdm", "conda"]

@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 from lgem import shards
 from lgem.access import check_access
 from lgem.config import CONTROLS, ConfigError, load
+from lgem.config_dataset import Dataset
 from lgem.errors import InputError
 from lgem.layout import ACROSS_FIGURES, Layout
 from lgem.provenance import core_digest
