@@ -1,8 +1,8 @@
 """Pseudobulk of a large screen, by lgem and by others, each as a process of its own.
 
 ``python counting.py CONTENDER FILE COLUMN CONTROL [ENTRY]`` runs one contender and prints what it
-took, as JSON: the seconds after its imports, and the peak memory of the process in MiB. lgem is told
-the entry of the file in the config as its jobs are: checked, as JSON. It imports nothing of the
+took, as JSON: the seconds after its imports, and the peak memory of the process in MiB. lgem gets
+the entry of the file in the config as its jobs do: checked, as JSON. This imports nothing of the
 project but for lgem itself, since the others live in environments of their own.
 """
 
