@@ -30,10 +30,11 @@ def lacking(what: str) -> None:
 # These files take minutes, longest first. Several workers begin with them (see `make test`), so
 # that none is left alone with one at the end; files of unit tests fill up what is left.
 LONGEST = (
-    *("test_faults.py", "test_conda.py", "test_cluster.py", "test_faults_disk.py"),
-    *("test_run.py", "test_network_run.py", "test_network_updated.py", "test_screens.py"),
-    *("test_models.py", "test_bad_input.py", "test_network_input.py", "test_accuracy.py"),
-    *("test_odd_data.py", "test_leak.py", "test_adjusted_effects.py", "test_contexts.py"),
+    *("test_accuracy.py", "test_faults.py", "test_cluster.py", "test_conda.py", "test_run.py"),
+    *("test_screens.py", "test_faults_disk.py", "test_figures_printed.py", "test_odd_data.py"),
+    *("test_network_run.py", "test_network_updated.py", "test_leak.py", "test_models.py"),
+    *("test_bad_input.py", "test_report.py", "test_network_input.py", "test_adjusted_effects.py"),
+    *("test_contexts.py", "test_tutorial.py"),
 )
 
 
