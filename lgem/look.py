@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ import pandas as pd
 import yaml
 
 from lgem.errors import InputError, clipped
+from lgem.screen.counting import check_matrix
 from lgem.screen.labels import SEPARATOR
-from lgem.screen.matrices import count_matrix
+from lgem.screen.matrices import count_matrix, layers_of
 from lgem.screen.stores import Store, is_zarr, open_store
 
 # What columns and labels are commonly called, in lower case.
@@ -75,18 +77,18 @@ def read_content(path: str) -> Content:
             path, "another kind of file", "an .h5ad or .zarr; docs/datasets.md has 10x and tables"
         )
     with open_store(path) as store:
-        names: list[str | None] = [None] if "X" in store.root else []
-        names += list(store.root["layers"]) if "layers" in store.root else []
-        counts = {name or "X": _problem(store, name) for name in names}
         obs, var = store.frame("obs"), store.frame("var")
+        names: list[str | None] = [None] if "X" in store.root else []
+        names += layers_of(store)
+        counts = {name or "X": _problem(store, name, len(obs), len(var)) for name in names}
         good = [name for name in names if not counts[name or "X"]]
         return Content(path, obs, var, counts, _first_sums(store, *good[:1]))
 
 
-def _problem(store: Store, layer: str | None) -> str:
+def _problem(store: Store, layer: str | None, cells: int, genes: int) -> str:
     """Return why a matrix holds no raw counts, or nothing where its beginning does."""
     try:
-        count_matrix(store, layer).check_first(FIRST_VALUES)
+        check_matrix(count_matrix(store, layer), cells, genes)
     except InputError as error:
         return str(error).partition("found ")[2].partition(";")[0]
     return ""
@@ -110,8 +112,8 @@ def described(content: Content) -> str:
     for title, frame in (("cells", content.obs), ("genes", content.var)):
         lines += ["", f"Names of {title}: {_listed(map(str, frame.index[:EXAMPLES]))}, …"]
         lines += [f"Columns of {title}:" if len(frame.columns) else f"No columns of {title}."]
-        width = max((len(str(name)) for name in frame), default=0)
-        lines += [f"  {name!s:<{width}}  {_column(frame[name])}" for name in frame]
+        width = max((len(_shown(str(name))) for name in frame), default=0)
+        lines += [f"  {_shown(str(name)):<{width}}  {_column(frame[name])}" for name in frame]
     return "\n".join(lines)
 
 
@@ -123,7 +125,7 @@ def _column(values: pd.Series) -> str:
     if pd.api.types.is_float_dtype(values) or (_numbers(values) and values.nunique() > 20):
         return f"numbers from {values.min():,.6g} to {values.max():,.6g}"
     found = values.astype(str).value_counts()
-    shown = [f"{clipped(str(name))} ({count:,})" for name, count in found.head(EXAMPLES).items()]
+    shown = [f"{clipped(_shown(str(name)))} ({count:,})" for name, count in found.head(EXAMPLES).items()]
     more = ", …" if len(found) > EXAMPLES else ""
     return f"{len(found):,} {'value' if len(found) == 1 else 'values'}: {', '.join(shown)}{more}"
 
@@ -133,7 +135,12 @@ def _numbers(values: pd.Series) -> bool:
 
 
 def _listed(names: Any) -> str:
-    return ", ".join(clipped(name) for name in names)
+    return ", ".join(clipped(_shown(name)) for name in names)
+
+
+def _shown(text: str) -> str:
+    """Spell out what would break a line, or command the terminal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def proposed(content: Content) -> dict[str, Any]:
@@ -215,15 +222,28 @@ def entry_text(name: str, entry: dict[str, Any]) -> str:
     for key, value in entry.items():
         one = value[0] if isinstance(value, list) and len(value) == 1 else value
         text = yaml.safe_dump(one, default_flow_style=True, width=10**6, allow_unicode=True)
-        shown = "FILL IN  # " + what[key] if value is None else text.split("\n")[0]
+        text = text.removesuffix("\n").removesuffix("\n...")
+        if "\n" in text:
+            text = json.dumps(one)  # YAML as well, in one line
+        shown = "FILL IN  # " + what[key] if value is None else text
         lines.append(f"    {key}: {shown}")
     return "\n".join(lines)
+
+
+def _dataset_name(stem: str) -> str:
+    """Return the name of a file as that of a dataset, which YAML and Snakemake take for a text."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", stem).strip("_") or "mine"
+    try:
+        float(name)
+    except ValueError:
+        return name if yaml.safe_load(name) == name else f"screen_{name}"
+    return f"screen_{name}"
 
 
 def look(path: str) -> str:
     """Return what a file holds, and the entry to check and paste."""
     content = read_content(path)
-    stem = re.sub(r"[^A-Za-z0-9_]+", "_", Path(path).stem).strip("_") or "mine"
+    stem = _dataset_name(Path(path).stem)
     told = "" if content.matrix else "  # no matrix of raw counts: a run will refuse this file\n"
     return "\n".join(
         [

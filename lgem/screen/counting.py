@@ -44,7 +44,7 @@ def describe_shards(
             alone = not (shard.metadata or shard.guide_calls or guide_targets)
             obs = store.frame("obs", rules.needed if alone else None)
             var = store.frame("var")
-            _check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
+            check_matrix(count_matrix(store, screen["layer"]), len(obs), len(var))
         cells.append(obs.index)
         known = annotated(obs, shard, guides)
         described.append(describe_cells(known, rules, f"{shard.place}: obs"))
@@ -58,8 +58,8 @@ def describe_shards(
     return described, genes
 
 
-def _check_matrix(matrix: CountMatrix, cells: int, genes: int) -> None:
-    """Tell early what a first look at the counts can show."""
+def check_matrix(matrix: CountMatrix, cells: int, genes: int) -> None:
+    """Raise an InputError for what a first look at the counts can show."""
     if matrix.shape != (cells, genes):
         raise InputError(matrix.place, f"shape {matrix.shape}", f"{cells} cells × {genes} genes")
     matrix.check_first()

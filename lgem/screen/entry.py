@@ -43,6 +43,8 @@ def counted_genes(
     var: pd.DataFrame, screen: Entry, path: str
 ) -> tuple[pd.DataFrame, sparse.csr_matrix | None]:
     """Return the genes to count (gene[, symbol]) and the map that sums duplicates, if any."""
+    if len(var) == 0:
+        raise InputError(f"{path}: genes", "none", "at least one")
     symbols = gene_symbols(var, screen["gene_symbols"], path)
     names, merged = merge_genes(var.index.astype(str), symbols, screen["duplicates"], path)
     spelled = [*names.astype(str), *(() if symbols is None else symbols)]

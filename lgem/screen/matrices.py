@@ -40,7 +40,8 @@ class CountMatrix:
 
     @property
     def _node(self) -> Any:
-        return self.store.root[self.name]
+        with self._told():  # there may be a link that leads nowhere
+            return self.store.root[self.name]
 
     @property
     def place(self) -> str:
@@ -166,7 +167,7 @@ def count_matrix(store: Store, layer: str | None) -> CountMatrix:
         if "X" not in store.root:
             raise InputError(f"{store.path}: X", "nothing", "raw counts; or name a layer")
         return CountMatrix(store, "X")
-    layers = list(store.root["layers"]) if "layers" in store.root else []
+    layers = layers_of(store)
     if layer not in layers:
         raise InputError(
             f"{store.path}: layer '{layer}'",
@@ -175,6 +176,12 @@ def count_matrix(store: Store, layer: str | None) -> CountMatrix:
             nearest(layer, layers),
         )
     return CountMatrix(store, f"layers/{layer}")
+
+
+def layers_of(store: Store) -> list[str]:
+    """Return the names of a store's layers; of what is no group there are none."""
+    node = store.root.get("layers", {})
+    return list(node) if hasattr(node, "keys") else []
 
 
 def raw_counts(block: sparse.csr_matrix, first_row: int, place: str) -> sparse.csr_matrix:

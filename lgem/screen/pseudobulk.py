@@ -68,7 +68,8 @@ class Sums:
         _scatter(self.counts, group, gene, terms.counts)
         _scatter(self.detected, group, gene, terms.detected)
         _scatter(self.square, group, gene, terms.square)
-        halves = self.log_halves.reshape(-1, self.log_halves.shape[-1])
+        groups, genes = self.counts.shape
+        halves = self.log_halves.reshape(2 * groups, genes)
         _scatter(halves, terms.group_in_half, gene, terms.log)
 
     def add_profiles(self, values: np.ndarray, group: np.ndarray, half: np.ndarray) -> None:

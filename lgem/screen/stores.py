@@ -39,6 +39,13 @@ class Store:
             raise InputError(
                 f"{self.path}: {name}", f"no table ({type(frame).__name__})", self.expected
             )
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise InputError(
+                f"{self.path}: {name}",
+                f"more than one column called '{twice[0]}'",
+                "a name of its own for every column",
+            )
         return frame
 
     def _told(self, name: str, read: Callable[[Any], Any]) -> Any:

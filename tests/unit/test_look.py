@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +102,47 @@ def test_what_cannot_be_found_is_to_be_filled_in(tmp_path, capsys):
     assert "no matrix of raw counts: a run will refuse this file" in told
     assert "perturbation: FILL IN  # the column that names the perturbed gene" in told
     assert "control: FILL IN" in told
+
+
+@pytest.mark.parametrize("name", ["123", "1e3", "true", "null", "NaN", "---", "ü"])
+def test_no_name_of_a_file_is_read_as_something_else_in_the_config(tmp_path, name):
+    path = tmp_path / f"{name}.h5ad"
+    cells().write_h5ad(path)
+    told = look(str(path))
+    proposal = told.rpartition("dataset=")[2]
+    assert not proposal[0].isdigit()
+    assert entry(path, proposal)["path"] == str(path)
+
+
+def test_names_cannot_break_lines_or_command_the_terminal(tmp_path):
+    path = tmp_path / "odd.h5ad"
+    odd = cells(columns={"a\nb": "x\ty", "red\x1b[31m": "\u202e"})
+    odd.obs = odd.obs.rename(columns={"gene": "gene\n2"})
+    odd.write_h5ad(path)
+    told = look(str(path))
+    assert "\\x1b[31m" in told
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert entry(path, "odd")["perturbation"] == "gene\n2"
+
+
+def test_a_matrix_that_does_not_suit_its_annotation_is_no_proposal(tmp_path):
+    path = tmp_path / "short.h5ad"
+    cells().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        file.pop("X")
+        file["X"] = np.ones((CELLS, 7))
+    assert f"  X: shape ({CELLS}, 7)" in look(str(path))
+    assert "a run will refuse this file" in look(str(path))
+
+
+@pytest.mark.parametrize("part", ["X", "layers", "layers/raw"])
+def test_a_link_that_leads_nowhere_is_no_matrix(tmp_path, part):
+    path = tmp_path / "broken.h5ad"
+    cells(layers={"raw": np.asarray}).write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        file.pop(part)
+        file[part] = h5py.ExternalLink("lost.h5", "/X")
+    assert "raw counts" in look(str(path))
 
 
 @pytest.mark.parametrize(

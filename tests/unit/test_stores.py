@@ -216,6 +216,35 @@ def test_a_sparse_matrix_that_does_not_say_its_shape_is_told(tmp_path, form):
     )
 
 
+@pytest.mark.parametrize("duplicates", ["error", "sum"])
+def test_a_screen_without_genes_is_told(tmp_path, duplicates):
+    make_screen()[:, []].write_h5ad(tmp_path / "a.h5ad")
+    used = {"gene_symbols": "symbol", "duplicates": duplicates}
+    assert "genes: found none; expected at least one" in complaint(tmp_path / "a.h5ad", **used)
+
+
+@pytest.mark.parametrize("part", ["X", "layers"])
+def test_a_link_that_leads_nowhere_is_told(path, part):
+    with h5py.File(path, "a") as file:
+        file.pop(part)
+        file[part] = h5py.SoftLink("/lost")
+    layer = None if part == "X" else "raw"
+    assert complaint(path, layer=layer).startswith(f"{path}: {'X' if part == 'X' else 'layer'}")
+
+
+def test_layers_that_are_no_layers_are_none(path):
+    with h5py.File(path, "a") as file:
+        file.pop("layers")
+        file["layers"] = "text"
+    assert "one of: none there" in complaint(path, layer="raw")
+
+
+def test_columns_of_one_name_are_told(path):
+    with h5py.File(path, "a") as file:
+        file["obs"].attrs["column-order"] = np.array(["gene", "lane", "gene"], dtype=object)
+    assert "obs: found more than one column called 'gene'; expected" in complaint(path)
+
+
 def test_another_encoding_is_told(path):
     with h5py.File(path, "a") as handle:
         handle["X"].attrs["encoding-type"] = "coo_matrix"
