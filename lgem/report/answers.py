@@ -175,7 +175,12 @@ def ceiling(summary: pd.DataFrame, model: str) -> Card:
         "perturbations (0 %) to the technical duplicate, the same effects measured again in the "
         "other half of the cells (100 %): what lies between is what these data could teach."
     )
-    return Card(question, f"{place:.0f} %", words, GOOD if place > 50 else OPEN)
+    if place > 100:
+        words += (
+            " Beyond it, the noise of the duplicate is larger than the error of the model: these "
+            "data cannot tell how much there is to learn."
+        )
+    return Card(question, f"{place:.0f} %", words, GOOD if 50 < place <= 100 else OPEN)
 
 
 def on_target(qc: pd.DataFrame) -> Card:

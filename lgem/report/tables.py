@@ -13,6 +13,8 @@ from lgem.report.columns import meaning
 # A page is to be sent by mail: what is larger stays in its file.
 MOST_BYTES = 5_000_000
 ROWS_SHOWN = 10
+# Python gives up at 131,072 letters; thousands of perturbations may stand in one cell.
+csv.field_size_limit(2**31 - 1)
 
 
 class Column(NamedTuple):

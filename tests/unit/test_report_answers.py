@@ -104,6 +104,12 @@ def test_without_a_shared_perturbation_nothing_is_claimed():
 
 def test_the_ceiling_is_told_in_per_cent_or_why_there_is_none():
     assert answers.ceiling(cases.summary(), "mine").answer == "25 %"
+    near = answers.ceiling(cases.summary().assign(calibrated=0.75), "mine")
+    assert (near.answer, near.news) == ("75 %", GOOD)
+    beyond = answers.ceiling(cases.summary().assign(calibrated=2.15), "mine")
+    assert (beyond.answer, beyond.news) == ("215 %", OPEN)
+    assert "the noise of the duplicate is larger than the error of the model" in beyond.words
+    assert "noise" not in near.words
     without = cases.summary().assign(calibrated=NAN, calibrated_reason="no technical duplicate")
     card = answers.ceiling(without, "mine")
     assert card.answer == "no ceiling"

@@ -135,6 +135,14 @@ def test_a_table_shows_its_first_rows_and_keeps_its_own_text(tmp_path):
     assert data.columns[0].meaning.startswith("the gene")
 
 
+def test_a_cell_may_name_thousands_of_perturbations(tmp_path):
+    path = tmp_path / "design.tsv"
+    path.write_text("system\taliased\n" + "effects\t" + "GENE, " * 30_000 + "\n", "utf-8")
+    data = tables.read_for_page("design.tsv", path)
+    assert data.rows == 1
+    assert len(data.shown[0][1]) == 180_000
+
+
 def test_a_table_that_is_too_large_stays_in_its_file(monkeypatch, screen, text):
     monkeypatch.setattr(tables, "MOST_BYTES", 40)
     data = tables.read_for_page("screen.tsv", screen["screen.tsv"])
