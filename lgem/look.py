@@ -125,7 +125,8 @@ def _column(values: pd.Series) -> str:
     if pd.api.types.is_float_dtype(values) or (_numbers(values) and values.nunique() > 20):
         return f"numbers from {values.min():,.6g} to {values.max():,.6g}"
     found = values.astype(str).value_counts()
-    shown = [f"{clipped(_shown(str(name)))} ({count:,})" for name, count in found.head(EXAMPLES).items()]
+    most = found.head(EXAMPLES)
+    shown = [f"{clipped(_shown(str(name)))} ({count:,})" for name, count in most.items()]
     more = ", …" if len(found) > EXAMPLES else ""
     return f"{len(found):,} {'value' if len(found) == 1 else 'values'}: {', '.join(shown)}{more}"
 
