@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -113,7 +114,7 @@ def calibration(
     )  # fmt: skip
     left, right = figure.subplots(1, 2)
     _draw_coverage(left, covered, level, look)
-    _draw_range(right, scaled, models, look)
+    _draw_range(right, scaled, models, look, negative)
     style.freeze(figure)
     _say_coverage(left, covered)
     _say_range(right, scaled)
@@ -251,9 +252,13 @@ def _say_coverage(axes: Axes, covered: pd.DataFrame) -> None:
 
 
 def _draw_range(
-    axes: Axes, scaled: pd.DataFrame, models: Sequence[str], look: Mapping[str, Look]
+    axes: Axes,
+    scaled: pd.DataFrame,
+    models: Sequence[str],
+    look: Mapping[str, Look],
+    negative: str,
 ) -> None:
-    """Draw every model's place between the controls of each metric."""
+    """Draw every model's place between the controls of each metric, lines in their colours."""
     axes.set_xlabel("calibrated mean: 0 = mean baseline,\n1 = technical duplicate")
     axes.set_title("dynamic range of metrics (0 | 1)")
     known = scaled.dropna(subset=["value"])
@@ -262,8 +267,9 @@ def _draw_range(
     rows = scaled.drop_duplicates("metric").sort_values("position")
     for row in range(0, len(rows), 2):
         axes.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", linewidth=0, zorder=0)
-    for end in (0.0, 1.0):
-        axes.axvline(end, color=style.ORANGE if end == 0 else style.BLACK, linewidth=0.8, zorder=1)
+    low = look[negative].colour if negative in look else style.GREY
+    for end, colour in ((0.0, low), (1.0, style.BLACK)):
+        axes.axvline(end, color=colour, linewidth=0.8, zorder=1)
     spread = np.linspace(-0.34, 0.34, len(models)) if len(models) > 1 else [0.0]
     offset = dict(zip(models, spread, strict=True))
     for name in models:
@@ -311,6 +317,7 @@ def _say_range(axes: Axes, scaled: pd.DataFrame) -> None:
         return
     for own in blank.values():
         why = next((note for note in own["note"] if note), "no reason given")
+        why = re.sub(r"(?<=[ (])-(?=[\d.])", ticks.MINUS, why)
         lines = style.wrap(f"blank: {why}", style.panel_width(axes) - 4, most=2)
         row = int(own["position"].iloc[0])
         axes.text(

@@ -174,8 +174,7 @@ def _draw(
         if (count := errors.loc[errors["model"] == name, "perturbation"].nunique()) < total
     ]
     note = f"{total} combination{'s' * (total != 1)}, sorted by the L2 of additive."
-    if len(parts) > 1:
-        note += " Seen: in training as a perturbation of its own."
+    note += " Seen: in training as a perturbation of its own."
     note += f" Scored fewer: {', '.join(fewer)}." * bool(fewer)
     above = 46 + (0.8 * NAME_MM if named else 4)
     below = 62

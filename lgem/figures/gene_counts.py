@@ -21,6 +21,9 @@ ERROR_COLUMNS = ("mark", *GENE_COUNT_COLUMNS, "note")
 _TITLE = "Error against the number of genes"
 # A line over other perturbations must not look like one to compare with.
 _FAINT = 0.35
+# Share of the range drawn within which one line hides another.
+_SAME = 0.01
+WORDS = {"l2": "L2", "pearson_delta": "Pearson"}
 METRICS = {
     "l2": "mean L2 distance ({unit}),\nlower is better",
     "pearson_delta": "mean Pearson correlation of effects\n(no unit), higher is better",
@@ -73,7 +76,7 @@ def error_by_genes(
         )
     look = looks(models, baselines)
     most = {str(metric): own["n"].max() for metric, own in known.groupby("metric")}
-    notes = _gaps(known, models, most)
+    notes = pd.concat([_gaps(known, models, most), _alike(known, models)], ignore_index=True)
     drawn = [known.assign(mark="mean"), notes.assign(mark="note")]
     marked = scored is not None and known["genes"].min() < scored < known["genes"].max()
     if marked:
@@ -120,11 +123,28 @@ def _fewer(known: pd.DataFrame, most: Mapping[str, float]) -> dict[str, str]:
     return {str(name): f" ({n[name]:.0f} of {most['l2']:.0f})" for name in n[n < n.max()].index}
 
 
+def _alike(known: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Return, for each metric, which lines lie so close that one hides the others."""
+    rows = []
+    for metric, own in known.groupby("metric", sort=False):
+        wide = own.pivot_table(index="model", columns="genes", values="mean")
+        wide = wide.reindex([model for model in models if model in wide.index])
+        room = _SAME * float(np.ptp(own["mean"]))
+        groups: dict[str, list[str]] = {}
+        for model, line in wide.iterrows():
+            near = (head for head in groups if ((wide.loc[head] - line).abs() <= room).all())
+            groups.setdefault(next(near, str(model)), []).append(str(model))
+        together = [", ".join(names) for names in groups.values() if len(names) > 1]
+        if together:
+            words = f"{WORDS[str(metric)]}, lines on one another: {'; '.join(together)}"
+            rows.append((metric, words))
+    return pd.DataFrame(rows, columns=["metric", "note"])
+
+
 def _gaps(known: pd.DataFrame, models: list[str], most: Mapping[str, float]) -> pd.DataFrame:
     """Return, for each metric, the models without a line and those over fewer perturbations."""
-    words = {"l2": "L2", "pearson_delta": "Pearson"}
     rows = []
-    for metric, name in words.items():
+    for metric, name in WORDS.items():
         n = known[known["metric"] == metric].groupby("model")["n"].max()
         if n.empty:
             continue

@@ -258,7 +258,9 @@ def network_scores(
     figure = style.new_figure(
         "single" if columns == 1 else "double", rows * (14 + 5.0 * len(estimators)),
         title=title, legend=legend,
-        note=f"Bars: {100 * interval:g} % interval. The direction of reference edges is ignored.",
+        note=f"Bars: {100 * interval:g} % interval. The direction of reference edges is ignored. "
+        "AUROC, AUPR: area under the curve of true over false positives, of precision over recall; "
+        "early precision: among as many first pairs as there are true ones. Higher is better.",
     )  # fmt: skip
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, metric in zip(panels, metrics, strict=False):

@@ -95,8 +95,8 @@ def held_out_error(
     Returns
     -------
     figure, table
-        Rows of the table: ``point``, ``mean``, ``best_baseline`` (the dotted line) and ``note``
-        (what a row without points says).
+        Rows of the table: ``point``, ``mean``, ``best_baseline`` (the dotted line), ``note``
+        (what a row without points says) and ``blank`` (what the foot says of half a row).
     """
     # A mean belongs to the marks beside it: those that the model scored, shared or not.
     if "perturbations" in summary:
@@ -122,7 +122,10 @@ def held_out_error(
     )
     drawn["kind"] = [kind_of(model, baselines) for model in drawn["model"]]
     best = _best_baselines(drawn[drawn["gene_set"] == gene_sets[0]])
-    table = style.drawn_table([drawn, best, _unscored(drawn, scores, models)], HELD_OUT_COLUMNS)
+    table = style.drawn_table(
+        [drawn, best, _unscored(drawn, scores, models), _half_scored(drawn, scores)],
+        HELD_OUT_COLUMNS,
+    )
     return _draw_held_out(table, models, gene_sets, unit, interval), table
 
 
@@ -192,6 +195,28 @@ def _unscored(drawn: pd.DataFrame, scores: pd.DataFrame, models: Sequence[str]) 
     return pd.DataFrame(rows, columns=["mark", "model", "metric", "position", "note"])
 
 
+def _half_scored(drawn: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return a sentence for every metric and gene set of which some models alone have no mean.
+
+    A model without any mean of a metric says so in its row.
+    """
+    means = drawn[drawn["mark"] == "mean"]
+    known = means["value"].notna()
+    beside = known.groupby([means["model"], means["metric"]]).transform("any")
+    rows = []
+    for (metric, gene_set), own in means[~known & beside].groupby(["metric", "gene_set"]):
+        name = str(METRICS[str(metric)]).partition("\n")[0]
+        asked = scores[scores["model"].isin(own["model"])]
+        asked = asked[(asked["metric"] == metric) & (asked["gene_set"] == gene_set)]
+        reasons = style.texts(asked["reason"]).map(style.without_names)
+        usual = reasons[reasons != ""].mode()
+        why = f" ({usual[0]})" if len(usual) else ""
+        words = f"{_GENE_SETS.get(str(gene_set), gene_set)}, no {name}"
+        rows.append(("blank", metric, gene_set, f"{words}: {', '.join(own['model'])}{why}."))
+    told = pd.DataFrame(rows, columns=["mark", "metric", "gene_set", "note"])
+    return told.assign(note=told["note"].str[:1].str.upper() + told["note"].str[1:])
+
+
 def _draw_held_out(
     table: pd.DataFrame, models: Sequence[str], gene_sets: Sequence[str], unit: str, interval: float
 ) -> Figure:
@@ -205,7 +230,7 @@ def _draw_held_out(
         ]
     if (table["mark"] == "best_baseline").any():
         line = Line2D([], [], color=style.ORANGE, linewidth=0.8, linestyle=":")
-        legend.append((line, "mean of the best baseline"))
+        legend.append((line, "best baseline"))
     counts = table[(table["mark"] == "mean") & (table["gene_set"] == gene_sets[0])]
     uneven = counts[counts["n"] > 0].groupby("metric")["n"].nunique().gt(1).any()
     differ = " Where counts differ, compare models by paired differences instead." * bool(uneven)
@@ -214,7 +239,8 @@ def _draw_held_out(
         "double", 14 + max(16.0, min(7.0, 240 / len(models)) * len(models)),
         title=_TITLE, legend=legend,
         note=f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. "
-        f"In brackets: perturbations in the mean / asked for.{differ}",
+        f"In brackets: perturbations in the mean / asked for.{differ}"
+        + "".join(f" {told}" for told in table.loc[table["mark"] == "blank", "note"]),
     )  # fmt: skip
     panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():

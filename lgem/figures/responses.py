@@ -150,7 +150,9 @@ def _draw(
     for metric, axes in zip(metrics, panels, strict=True):
         of_metric = [table[table["metric"] == metric] for table in (points, means)]
         _draw_metric(axes, of_metric[0], of_metric[1], rows)
-        axes.set_xlabel(f"{_METRICS.get(metric, metric)} of predicted\nand observed response")
+        axes.set_xlabel(
+            f"{_METRICS.get(metric, metric)} of predicted\nand observed response (no unit)"
+        )
         names = [f"{_called(name)} " if axes is panels[0] else "" for name in rows]
         told = [_scored(means, name, metric) for name in rows]
         axes.set_yticks(range(len(rows)), [a + b for a, b in zip(names, told, strict=True)])

@@ -23,6 +23,7 @@ SWAP_COLUMNS = (
 
 _TITLE = "Embedding swaps"
 METRICS = {"l2": "difference in L2 ({unit})", "pearson_delta": "difference in Pearson correlation"}
+_SCORES = {"l2": "L2", "pearson_delta": "Pearson correlation"}
 # On which side of zero the first model is the better one.
 BETTER = {"l2": -1, "pearson_delta": 1}
 _GENE_SETS = {"top": "top genes and target", "top_off_target": "target left out"}
@@ -61,7 +62,8 @@ def embedding_swaps(
     Returns
     -------
     figure, table
-        Rows of the table: ``point``, ``mean`` and ``note`` (pairs that share no perturbation).
+        Rows of the table: ``point``, ``mean``, ``note`` (pairs that share no perturbation) and
+        ``blank`` (pairs that share none in one gene set alone).
         Differences are first model minus other.
     """
     scores = style.take(metrics, METRICS_COLUMNS, "table of metrics")
@@ -86,7 +88,12 @@ def embedding_swaps(
     others.sort(key=lambda name: kinds[name] != "model")
     points, means = _differences(scores, first, others), _oriented(pairs, first, others)
     drawn = pd.concat(
-        [points.assign(mark="point"), means.assign(mark="mean"), _unpaired(points, means, others)],
+        [
+            points.assign(mark="point"),
+            means.assign(mark="mean"),
+            _unpaired(points, means, others),
+            _half_paired(means),
+        ],
         ignore_index=True,
     ).assign(model=first)
     drawn["position"] = drawn["other"].map(others.index).astype(float)
@@ -103,7 +110,8 @@ def embedding_swaps(
         "double", 16 + max(16.0, min(8.0, 240 / len(others)) * len(others)),
         title=f"{_TITLE}: {style.shorten(first, 90, style.TITLE)} against others", legend=legend,
         note=f"Small marks: perturbations; large: mean difference, {first} minus the other, with "
-        f"{100 * interval:g} % interval. In brackets: perturbations that both score.",
+        f"{100 * interval:g} % interval. In brackets: perturbations that both score."
+        + "".join(f" {words}" for words in drawn.loc[drawn["mark"] == "blank", "note"]),
     )  # fmt: skip
     panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():
@@ -165,6 +173,20 @@ def _unpaired(points: pd.DataFrame, means: pd.DataFrame, others: Sequence[str]) 
         if (other, metric) not in seen
     ]
     return pd.DataFrame(rows, columns=["mark", "other", "metric", "note"])
+
+
+def _half_paired(means: pd.DataFrame) -> pd.DataFrame:
+    """Return a sentence for every metric and gene set that lacks means which the other has."""
+    rows = []
+    for metric in METRICS:
+        own = means[means["metric"] == metric]
+        for gene_set, words in _GENE_SETS.items():
+            have = set(own.loc[own["gene_set"] == gene_set, "other"])
+            lack = [name for name in dict.fromkeys(own["other"]) if name not in have]
+            if lack:
+                what = f"{words}, no {_SCORES[metric]} of both".capitalize()
+                rows.append(("blank", metric, gene_set, f"{what}: {', '.join(lack)}."))
+    return pd.DataFrame(rows, columns=["mark", "metric", "gene_set", "note"])
 
 
 def difference_panel(

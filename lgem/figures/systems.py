@@ -35,6 +35,8 @@ _COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, INDIGO, SKY
 # A value below this, relative to the largest, is drawn as 0 is: at the lower border.
 _LEAST = 1e-20
 _BAND_MM, _ROW_MM, _NAME_MM, _NUMBER_MM = 25.0, 4.2, 34.0, 2.2
+# What panels and words share of the width, and the most of it that goes to words.
+_PANELS_MM, _WORDS_MM = 106.0, 54.0
 
 
 # A model whose part with a system is switched off.
@@ -210,7 +212,11 @@ def _draw(shown: pd.DataFrame, values: pd.DataFrame, rules: pd.DataFrame, note: 
         rule = Line2D([], [], color=style.BLACK, linewidth=0.7, linestyle="--")
         legend.append((rule, "rank rule: below, a value counts as 0"))
     figure = style.new_figure("double", sum(heights) + 8, title=_TITLE, legend=legend, note=note)
-    grid = figure.add_gridspec(len(bands), 3, height_ratios=heights, width_ratios=[34, 18, 54])
+    words = min(_WORDS_MM, max(_words_width(own) for _, own in bands))
+    free = _PANELS_MM - words
+    grid = figure.add_gridspec(
+        len(bands), 3, height_ratios=heights, width_ratios=[0.65 * free, 0.35 * free, words]
+    )
     panels = [[figure.add_subplot(grid[k, j]) for j in range(3)] for k in range(len(bands))]
     ends = _condition_ends(shown)
     for (kind, own), (left, middle, right) in zip(bands, panels, strict=True):
@@ -225,8 +231,7 @@ def _draw(shown: pd.DataFrame, values: pd.DataFrame, rules: pd.DataFrame, note: 
     panels[-1][1].set_xlabel("condition number")
     figure.supylabel("singular value / largest", fontsize=style.LABEL)
     style.freeze(figure)
-    rank_mm = 4 + max(style.text_width(_rank(row)) for row in shown.to_dict("records"))
-    rank_mm = max(rank_mm, 4 + style.text_width("rank"))
+    rank_mm = _rank_width(shown)
     for (kind, own), (left, middle, right) in zip(bands, panels, strict=True):
         _number_lines(left, values[values["kind"] == kind], own)
         _set_rows([middle, right], len(own))
@@ -368,15 +373,31 @@ def _rank(row: dict[Hashable, Any]) -> str:
     return f"{'?' if np.isnan(rank) else f'{rank:,.0f}'} of {columns:,.0f}"
 
 
+def _rank_width(shown: pd.DataFrame) -> float:
+    """Return the width in mm of the column of ranks."""
+    ranks = ["rank", *map(_rank, shown.to_dict("records"))]
+    return 4 + max(map(style.text_width, ranks))
+
+
+def _words_width(own: pd.DataFrame) -> float:
+    """Return the width in mm that ranks and verdicts take."""
+    return _rank_width(own) + 4 + max(map(style.text_width, map(_verdict, own.to_dict("records"))))
+
+
+def _verdict(row: dict[Hashable, Any]) -> str:
+    """Return whether a system has one solution, and where it has not, why."""
+    first = str(row["cause"]).partition(";")[0]
+    why = f": {first}" if first and row["verdict"] != "unique" else ""
+    return _look(str(row["verdict"])).words + why
+
+
 def _write_words(axes: Axes, own: pd.DataFrame, rank_mm: float) -> None:
     """Write rank and verdict of every system, the verdict beside its mark."""
     width = style.panel_width(axes)
     place = axes.get_yaxis_transform()
     for row in own.to_dict("records"):
         look = _look(str(row["verdict"]))
-        first = str(row["cause"]).partition(";")[0]
-        why = f": {first}" if first and row["verdict"] != "unique" else ""
-        words = style.shorten(look.words + why, width - rank_mm - 3)
+        words = style.shorten(_verdict(row), width - rank_mm - 3)
         axes.scatter(
             rank_mm / width, row["position"], c=look.colour, marker=look.marker, s=14,
             transform=place, linewidths=0.8, gid="verdicts",

@@ -79,7 +79,9 @@
       place.textContent = shown.length ? `${from + 1}–${from + shown.length} of ${n}` : "nothing found";
       back.disabled = page === 0;
       on.disabled = from + PAGE >= order.length;
-      count.textContent = `${rows.length.toLocaleString("en")} row${rows.length === 1 ? "" : "s"}, as in ${box.dataset.file}.`;
+      const total = `${rows.length.toLocaleString("en")} row${rows.length === 1 ? "" : "s"}`;
+      count.textContent = shown.length < rows.length
+        ? `${shown.length} of ${total}; all are in ${box.dataset.file}.` : `${total}, as in ${box.dataset.file}.`;
     }
 
     function arrange() {
@@ -99,8 +101,8 @@
     }
 
     heads.forEach((head, at) => {
-      const button = make("button", { type: "button", textContent: header[at] });
-      head.replaceChildren(button);
+      const button = make("button", { type: "button" }, ...head.childNodes);
+      head.append(button);
       head.setAttribute("aria-sort", "none");
       button.addEventListener("click", () => {
         const sign = sorted?.at === at ? -sorted.sign : 1;
@@ -132,7 +134,7 @@
     extra.append(" ", saver("Save", lastPart(extra.dataset.file), () => embedded(extra), "application/xml"));
   }
   for (const block of all("pre.copy")) {
-    const button = make("button", { type: "button", textContent: "Copy" });
+    const button = make("button", { type: "button", className: "copies", textContent: "Copy" });
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(block.innerText);
