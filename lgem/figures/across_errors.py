@@ -67,7 +67,7 @@ def held_out_errors(
     legend = [(style.handle(*KIND_LOOKS[kind]), kind) for kind in kinds]
     if (shown["mark"] == "best_baseline").any():
         line = Line2D([], [], color=style.ORANGE, linewidth=0.8, linestyle=":")
-        legend.append((line, "mean of the best baseline"))
+        legend.append((line, "best baseline"))
     said = [
         f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. {_COUNTS}",
         *(about_units, _unscored(shown), told),

@@ -65,7 +65,7 @@ def effect_panel(
         return
     axes.axline((0, 0), slope=1, color=style.GREY, linewidth=0.7, linestyle="--", zorder=3)
     few = len(points) <= style.MOST_VECTOR_MARKS
-    size, alpha = (3, 0.5) if few else (2, 0.2)
+    size, alpha = (3, 0.5) if few else (2.5, 0.3)
     target = points["is_target"].to_numpy(dtype=bool)
     looks: list[tuple[pd.DataFrame, dict[str, Any]]] = [
         (points[~target], {"c": colours[0], "s": size, "alpha": alpha, "zorder": 2}),

@@ -88,17 +88,13 @@ def embedding_swaps(
     others.sort(key=lambda name: kinds[name] != "model")
     points, means = _differences(scores, first, others), _oriented(pairs, first, others)
     drawn = pd.concat(
-        [
-            points.assign(mark="point"),
-            means.assign(mark="mean"),
-            _unpaired(points, means, others),
-            _half_paired(means),
-        ],
+        [points.assign(mark="point"), means.assign(mark="mean"), _unpaired(points, means, others)],
         ignore_index=True,
     ).assign(model=first)
     drawn["position"] = drawn["other"].map(others.index).astype(float)
     drawn["position"] += drawn["gene_set"].map(_OFFSET).astype(float).fillna(0.0)
-    table = style.drawn_table([drawn], SWAP_COLUMNS)
+    blanks = _half_paired(means)
+    table = style.drawn_table([drawn, blanks.assign(model=first)], SWAP_COLUMNS)
     look = looks([first, *others], baselines)
     legend = [
         (style.handle(style.BLACK, "o", open_=k > 0), words)
@@ -111,7 +107,7 @@ def embedding_swaps(
         title=f"{_TITLE}: {style.shorten(first, 90, style.TITLE)} against others", legend=legend,
         note=f"Small marks: perturbations; large: mean difference, {first} minus the other, with "
         f"{100 * interval:g} % interval. In brackets: perturbations that both score."
-        + "".join(f" {words}" for words in drawn.loc[drawn["mark"] == "blank", "note"]),
+        + "".join(f" {words}" for words in blanks["note"]),
     )  # fmt: skip
     panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
     for metric, axes in panels.items():
@@ -184,7 +180,7 @@ def _half_paired(means: pd.DataFrame) -> pd.DataFrame:
             have = set(own.loc[own["gene_set"] == gene_set, "other"])
             lack = [name for name in dict.fromkeys(own["other"]) if name not in have]
             if lack:
-                what = f"{words}, no {_SCORES[metric]} of both".capitalize()
+                what = f"{words[:1].upper()}{words[1:]}, no {_SCORES[metric]} of both"
                 rows.append(("blank", metric, gene_set, f"{what}: {', '.join(lack)}."))
     return pd.DataFrame(rows, columns=["mark", "metric", "gene_set", "note"])
 
