@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lgem.figures import style
+from lgem.figures import style, system_words
 from lgem.figures.looks import DASHES, INDIGO, SKY
 from lgem.figures.style import Drawn
 from lgem.figures.ticks import apart, power_of_ten, set_decades
@@ -35,29 +35,8 @@ _COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, INDIGO, SKY
 # A value below this, relative to the largest, is drawn as 0 is: at the lower border.
 _LEAST = 1e-20
 _BAND_MM, _ROW_MM, _NAME_MM, _NUMBER_MM = 25.0, 4.2, 34.0, 2.2
-# What panels and words share of the width, and the most of it that goes to words.
-_PANELS_MM, _WORDS_MM = 106.0, 54.0
-
-
-# A model whose part with a system is switched off.
-_NOT_SOLVED = "not solved"
-
-
-class _Verdict(NamedTuple):
-    """Words of a verdict, in a row and in the legend, its colour and marker."""
-
-    words: str
-    legend: str
-    colour: str
-    marker: str
-
-
-_VERDICTS = {
-    "unique": _Verdict("unique", "unique solution", style.BLUE, "o"),
-    "infinite": _Verdict("infinite", "infinitely many solutions", style.VERMILLION, "^"),
-    "none": _Verdict("none", "no solution", style.PURPLE, "s"),
-    _NOT_SOLVED: _Verdict("switched off", "model switched off", style.GREY, "x"),
-}
+# What stands beside panels and words: labels of the left axis, numbers, keys and gaps.
+_BESIDE_MM = 36.0
 
 
 @style.styled
@@ -114,7 +93,9 @@ def _systems(design: pd.DataFrame, spectra: pd.DataFrame) -> pd.DataFrame:
     table["n_values"] = table["system"].map(n_values.value_counts()).fillna(0).astype(int)
     table["place"] = table["kind"].map([*KINDS, OTHER].index).astype(int)
     table = table.assign(
-        fine=~deficient, off=table["verdict"] == _NOT_SOLVED, badness=-table["condition"]
+        fine=~deficient,
+        off=table["verdict"] == system_words.NOT_SOLVED,
+        badness=-table["condition"],
     )
     table = table.sort_values(["place", "off", "fine", "badness", "system"], kind="stable")
     # The worst of every kind come first, so that no kind crowds out another.
@@ -205,15 +186,17 @@ def _draw(shown: pd.DataFrame, values: pd.DataFrame, rules: pd.DataFrame, note: 
     heights = [max(_BAND_MM, 6 + _ROW_MM * len(own)) for _, own in bands]
     legend = [
         (style.handle(look.colour, look.marker), look.legend)
-        for look in dict.fromkeys(_VERDICTS.values())
-        if any(_look(verdict) == look for verdict in shown["verdict"])
+        for look in dict.fromkeys(system_words.VERDICTS.values())
+        if any(system_words.look(verdict) == look for verdict in shown["verdict"])
     ]
     if len(rules):
         rule = Line2D([], [], color=style.BLACK, linewidth=0.7, linestyle="--")
         legend.append((rule, "rank rule: below, a value counts as 0"))
     figure = style.new_figure("double", sum(heights) + 8, title=_TITLE, legend=legend, note=note)
-    words = min(_WORDS_MM, max(_words_width(own) for _, own in bands))
-    free = _PANELS_MM - words
+    names = max(style.text_width(_short(row)) for row in shown.to_dict("records"))
+    room = style.WIDTHS_MM["double"] - _BESIDE_MM - names
+    words = min(room / 2, max(system_words.words_width(own) for _, own in bands))
+    free = room - words
     grid = figure.add_gridspec(
         len(bands), 3, height_ratios=heights, width_ratios=[0.65 * free, 0.35 * free, words]
     )
@@ -231,13 +214,13 @@ def _draw(shown: pd.DataFrame, values: pd.DataFrame, rules: pd.DataFrame, note: 
     panels[-1][1].set_xlabel("condition number")
     figure.supylabel("singular value / largest", fontsize=style.LABEL)
     style.freeze(figure)
-    rank_mm = _rank_width(shown)
+    rank_mm = system_words.rank_width(shown)
     for (kind, own), (left, middle, right) in zip(bands, panels, strict=True):
         _number_lines(left, values[values["kind"] == kind], own)
         _set_rows([middle, right], len(own))
         _draw_keys(middle, own, set(values["number"].dropna()))
-        _write_words(right, own, rank_mm)
-    _write_heads(panels[0][2], rank_mm)
+        system_words.write_words(right, own, rank_mm)
+    system_words.write_heads(panels[0][2], rank_mm)
     return figure
 
 
@@ -272,7 +255,7 @@ def _draw_values(axes: Axes, values: pd.DataFrame, rules: pd.DataFrame) -> None:
 def _number_lines(axes: Axes, values: pd.DataFrame, own: pd.DataFrame) -> None:
     """Write at the end of every line which row it belongs to, or say why there is no line."""
     if values.empty:
-        off = (own["verdict"] == _NOT_SOLVED).all()
+        off = (own["verdict"] == system_words.NOT_SOLVED).all()
         style.say(axes, "Switched off: no system." if off else "No singular values were kept.")
         return
     height = style.panel_height(axes)
@@ -319,7 +302,7 @@ def _draw_conditions(axes: Axes, own: pd.DataFrame, ends: tuple[float, float | N
     at = np.log10(own["condition"].clip(lower=1.0))
     at = at.where(~np.isinf(own["condition"]), infinity)
     for verdict, rows in own.groupby("verdict", sort=False):
-        look = _look(str(verdict))
+        look = system_words.look(str(verdict))
         axes.scatter(
             at[rows.index], rows["position"], c=look.colour, marker=look.marker, s=16, zorder=3,
             linewidths=0.8, gid="conditions",
@@ -329,9 +312,7 @@ def _draw_conditions(axes: Axes, own: pd.DataFrame, ends: tuple[float, float | N
             0.5, position, "–", transform=axes.get_yaxis_transform(), ha="center",
             va="center_baseline", fontsize=style.SMALL,
         )  # fmt: skip
-    labels = [
-        f"{style.shorten(_name(row), _NAME_MM)}  {row['number']}" for row in own.to_dict("records")
-    ]
+    labels = [f"{_short(row)}  {row['number']}" for row in own.to_dict("records")]
     axes.set_yticks(own["position"], labels)
     axes.tick_params(axis="y", length=0, pad=4.6 / 25.4 * 72)
 
@@ -341,8 +322,8 @@ def _name(row: dict[Hashable, Any]) -> str:
     return str(row["system"]).removeprefix(f"{row['kind']}:").strip() or str(row["system"])
 
 
-def _look(verdict: str) -> _Verdict:
-    return _VERDICTS.get(verdict, _Verdict(verdict or "unknown", "", style.BLACK, "D"))
+def _short(row: dict[Hashable, Any]) -> str:
+    return style.shorten(_name(row), _NAME_MM)
 
 
 def _set_rows(panels: Sequence[Axes], rows: int) -> None:
@@ -363,59 +344,3 @@ def _draw_keys(axes: Axes, own: pd.DataFrame, lined: set[int]) -> None:
                 [-4.0 / width, -0.8 / width], [row["position"]] * 2, color=colour, linestyle=dash,
                 transform=axes.get_yaxis_transform(), clip_on=False,
             )  # fmt: skip
-
-
-def _rank(row: dict[Hashable, Any]) -> str:
-    """Return rank and number of columns in words."""
-    rank, columns = row["rank"], row["columns"]
-    if np.isnan(columns):
-        return "–"
-    return f"{'?' if np.isnan(rank) else f'{rank:,.0f}'} of {columns:,.0f}"
-
-
-def _rank_width(shown: pd.DataFrame) -> float:
-    """Return the width in mm of the column of ranks."""
-    ranks = ["rank", *map(_rank, shown.to_dict("records"))]
-    return 4 + max(map(style.text_width, ranks))
-
-
-def _words_width(own: pd.DataFrame) -> float:
-    """Return the width in mm that ranks and verdicts take."""
-    return _rank_width(own) + 4 + max(map(style.text_width, map(_verdict, own.to_dict("records"))))
-
-
-def _verdict(row: dict[Hashable, Any]) -> str:
-    """Return whether a system has one solution, and where it has not, why."""
-    first = str(row["cause"]).partition(";")[0]
-    why = f": {first}" if first and row["verdict"] != "unique" else ""
-    return _look(str(row["verdict"])).words + why
-
-
-def _write_words(axes: Axes, own: pd.DataFrame, rank_mm: float) -> None:
-    """Write rank and verdict of every system, the verdict beside its mark."""
-    width = style.panel_width(axes)
-    place = axes.get_yaxis_transform()
-    for row in own.to_dict("records"):
-        look = _look(str(row["verdict"]))
-        words = style.shorten(_verdict(row), width - rank_mm - 3)
-        axes.scatter(
-            rank_mm / width, row["position"], c=look.colour, marker=look.marker, s=14,
-            transform=place, linewidths=0.8, gid="verdicts",
-        )  # fmt: skip
-        for x, text in ((0.0, _rank(row)), ((rank_mm + 2) / width, words)):
-            axes.text(
-                x,
-                row["position"],
-                text,
-                transform=place,
-                va="center_baseline",
-                fontsize=style.SMALL,
-            )
-    axes.set_xlim(0, 1)
-
-
-def _write_heads(axes: Axes, rank_mm: float) -> None:
-    """Write what the words under it say."""
-    x, y = (rank_mm - 1) / style.panel_width(axes), 1 + 1.06 / style.panel_height(axes)
-    for at, text in ((0.0, "rank"), (x, "solutions")):
-        axes.text(at, y, text, transform=axes.transAxes, fontsize=style.SMALL)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from figure_cases import NOTHING, drawn_texts
+from figure_cases import CONSTANT, NOTHING, drawn_texts
 from figure_cases_prediction import (
     CASES,
     COMBINED,
@@ -13,6 +13,7 @@ from figure_cases_prediction import (
     combined,
     compared,
     drawn_calibration,
+    errors,
     scored,
     splits_of,
     summarised,
@@ -23,7 +24,7 @@ from matplotlib.collections import PathCollection
 from lgem.errors import InputError
 from lgem.figures import doubles, gene_counts, swaps, truth
 from lgem.figures.looks import looks
-from lgem.figures.prediction import kind_of
+from lgem.figures.prediction import held_out_error, kind_of
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,41 @@ def test_swaps_are_drawn_as_tabled_and_leave_baselines_out(name, drawn):
     assert "lgem better →" in said(texts)
 
 
+def test_what_one_gene_set_alone_lacks_is_said_in_the_foot():
+    metrics = scored(["lgem", "paper", "lgem_random_P"], 6)
+    gone = (metrics["model"] == "lgem_random_P") & (metrics["gene_set"] == "top_off_target")
+    metrics.loc[gone & (metrics["metric"] == "pearson_delta"), ["value", "reason"]] = (
+        np.nan,
+        CONSTANT,
+    )
+    figure, table = swaps.embedding_swaps(metrics, compared(metrics), "lgem")
+    told = "Target left out, no Pearson correlation of both: lgem_random_P."
+    assert told in said(drawn_texts(figure))
+    assert table.loc[table["mark"] == "blank", "note"].tolist() == [told]
+    figure, table = held_out_error(metrics, NOTHING)
+    told = table.loc[table["mark"] == "blank", "note"].item()
+    assert told.startswith("Target left out, no Pearson correlation of effects: lgem_random_P (")
+    assert told in said(drawn_texts(figure))
+    full = scored(["lgem", "paper"], 6)
+    for _, table in (
+        swaps.embedding_swaps(full, compared(full), "lgem"), held_out_error(full, NOTHING),
+    ):  # fmt: skip
+        assert not (table["mark"] == "blank").any()
+
+
+def test_lines_that_hide_one_another_are_named_by_metric():
+    table = errors(["lgem", "paper", "mean"], 200)
+    both = table[table["model"].isin(["lgem", "mean"])]
+    twin = table[table["model"] == "lgem"].assign(model="lgem_random_P")
+    twin.loc[twin["metric"] == "pearson_delta", "mean"] -= 0.2
+    figure, drawn = gene_counts.error_by_genes(pd.concat([table, twin]))
+    told = "L2, lines on one another: lgem, lgem_random_P"
+    assert told in said(drawn_texts(figure))
+    assert "Pearson, lines on one another" not in said(drawn_texts(figure))
+    assert told in set(drawn["note"])
+    assert "on one another" not in said(drawn_texts(gene_counts.error_by_genes(both)[0]))
+
+
 def test_combinations_are_sorted_by_additive_within_what_training_saw(drawn):
     figure, table, texts = drawn("doubles 130")
     errors = table[table["mark"] == "error"]
@@ -137,6 +173,17 @@ def test_calibration_is_drawn_as_tabled_and_says_what_is_blank(drawn):
     assert "fewer than 9 residuals" in said(texts)
     blank = "Blank for no_change: Pearson; Pearson, from mean (no perturbation with a value)."
     assert blank in said(texts)
+
+
+def test_the_line_of_a_control_has_the_colour_of_its_model(drawn):
+    figure, table, _ = drawn("calibration 12 models")
+    ends = {
+        line.get_xdata()[0]: line.get_color()
+        for line in figure.axes[1].lines
+        if len(set(line.get_xdata())) == 1
+    }
+    models = list(dict.fromkeys(table["model"].dropna()))
+    assert ends[0.0] == looks(models)["mean"].colour != looks(models)["no_change"].colour
 
 
 def test_a_mean_far_from_both_controls_is_an_arrow_at_the_border(drawn):
