@@ -196,15 +196,18 @@ def _unscored(drawn: pd.DataFrame, scores: pd.DataFrame, models: Sequence[str]) 
 
 
 def _half_scored(drawn: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Return a sentence for every metric and gene set of which some models alone have no mean.
+    """Return a sentence for every metric and gene set of which some models have nothing.
 
-    A model without any mean of a metric says so in its row.
+    A model without anything of a metric says so in its row.
     """
     means = drawn[drawn["mark"] == "mean"]
-    known = means["value"].notna()
-    beside = known.groupby([means["model"], means["metric"]]).transform("any")
+    shown = drawn["value"].notna()
+    known = shown.groupby([drawn[key] for key in _KEYS]).transform("any")
+    beside = shown.groupby([drawn["model"], drawn["metric"]]).transform("any")
     rows = []
-    for (metric, gene_set), own in means[~known & beside].groupby(["metric", "gene_set"]):
+    for (metric, gene_set), own in means[(~known & beside)[means.index]].groupby(
+        ["metric", "gene_set"]
+    ):
         name = str(METRICS[str(metric)]).partition("\n")[0]
         asked = scores[scores["model"].isin(own["model"])]
         asked = asked[(asked["metric"] == metric) & (asked["gene_set"] == gene_set)]

@@ -354,12 +354,30 @@ def test_without_scripts_headline_figures_and_first_rows_are_there(browser, resu
     page.context.close()
 
 
-def test_on_paper_there_are_no_controls(report):
-    report.page.emulate_media(media="print")
-    assert (
-        report.page.locator(".tools:visible, button.save:visible, .contents:visible").count() == 0
-    )
-    assert report.page.locator("img").first.is_visible()
+def test_on_paper_all_is_whole_and_there_are_no_controls(browser, results):
+    opened = open_page(browser, results / "report.html", viewport=PAPER)
+    page = opened.page
+    assert page.locator("button.copies:visible").count() == 2
+    page.emulate_media(media="print")
+    controls = ".tools:visible, button.save:visible, button.copies:visible, .contents:visible"
+    assert page.locator(controls).count() == 0
+    assert page.locator("img").first.is_visible()
+    fits = "boxes => boxes.map((b) => [b.scrollWidth <= b.clientWidth, b.scrollHeight <= b.clientHeight])"
+    for what in (".table .scroll:visible", "pre:visible"):
+        sizes = page.locator(what).evaluate_all(fits)
+        assert sizes and all(map(all, sizes)), what
+    page.context.close()
+
+
+def test_wide_figures_stay_legible_on_a_phone_and_wide_tables_on_a_desk(browser, results):
+    phone = open_page(browser, results / "report.html", viewport=NARROW)
+    width = phone.page.locator("#figure-held_out_error img").bounding_box()["width"]
+    assert width > 1.5 * NARROW["width"]
+    phone.page.context.close()
+    desk = open_page(browser, results / "report.html", viewport=WIDE)
+    box = desk.page.locator('.table[data-file="screen.tsv"] .scroll')
+    assert box.evaluate("b => b.scrollWidth <= b.clientWidth")
+    desk.page.context.close()
 
 
 # Other data
