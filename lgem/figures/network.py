@@ -166,7 +166,7 @@ def largest_changes(changes: pd.DataFrame) -> Drawn:
         direction=np.sign(table["change"]).map({1: "stronger", -1: "weaker", 0: "unchanged"}),
         label=[style.shorten(pair, 36) for pair in table["label"]],
     )
-    looks = {"stronger": style.VERMILLION, "weaker": style.BLUE, "unchanged": style.GREY}
+    looks = {"stronger": style.BLUE, "weaker": style.VERMILLION, "unchanged": style.GREY}
     legend = [
         (Patch(color=colour), f"{word} after the updates")
         for word, colour in looks.items()

@@ -20,7 +20,7 @@ _TITLE = "Edges that single responses would change most"
 _COLUMNS = 3
 _LABEL_MM = 28.0
 _VISIBLE = 0.01  # share of the axis: shorter bars are hidden behind the line at zero
-_LOOKS = {"stronger": style.VERMILLION, "weaker": style.BLUE, "unchanged": style.GREY}
+_LOOKS = {"stronger": style.BLUE, "weaker": style.VERMILLION, "unchanged": style.GREY}
 
 
 @style.styled

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lgem.errors import counted, listing
 from lgem.files import read_table
-from lgem.prediction.calibration import grouped, scores_by_perturbation
-from lgem.prediction.metrics import ROUNDING, TOP
+from lgem.prediction.calibration import POSITIVE, grouped, scores_by_perturbation
+from lgem.prediction.metrics import OFF_TARGET, ROUNDING, TOP
 from lgem.prediction.summary import (
     SHARED,
     bootstrap_interval,
@@ -25,6 +25,9 @@ from lgem.prediction.training import MEAN_ONLY
 KEPT = "kept"
 SIGNIFICANT_Z = 1.96
 MUCH_SHRINKAGE = 0.5
+MOST_NAMES = 4  # more would not be read
+NO_CHANGE = "no_change"
+THRESHOLD = "figures/partial_correlations.tsv"
 FOUND = "edges_fdr_"  # the beginning of a row of statistics
 GOOD, BAD, OPEN = "good", "bad", "open"
 
@@ -72,9 +75,11 @@ def cards(files: Mapping[str, Path], scoring: Scoring) -> list[Card]:
         found = [
             asked_and_scored(qc, metrics, model),
             against_baselines(metrics, scoring, told),
-            ceiling(tables["summary.tsv"], model),
+            ceiling(tables["summary.tsv"], model, scoring.baselines),
             on_target(qc),
         ]
+        if "screen.tsv" in tables:
+            found.append(next_one(tables["screen.tsv"], level))
     else:
         words = "The dataset names no perturbations: only its network was estimated."
         found = [Card("Which perturbations count?", "none named", words)]
@@ -82,7 +87,8 @@ def cards(files: Mapping[str, Path], scoring: Scoring) -> list[Card]:
         found += truth(tables["figures/predicted_against_truth.tsv"])
     if "network/statistics.tsv" in tables:
         updated = len(tables["network/updates.tsv"]) > 0
-        found.append(edges(tables["network/statistics.tsv"], updated=updated))
+        drawn = tables.get(THRESHOLD)
+        found.append(edges(tables["network/statistics.tsv"], drawn, updated=updated))
     if "network/responses_comparisons.tsv" in tables:
         found.append(foretold(tables["network/responses_comparisons.tsv"], level))
     if "network/scores.tsv" in tables:
@@ -93,7 +99,7 @@ def cards(files: Mapping[str, Path], scoring: Scoring) -> list[Card]:
 _READ = {
     *("qc.tsv", "summary.tsv", "metrics.tsv", "network/statistics.tsv", "network/updates.tsv"),
     *("network/responses_comparisons.tsv", "network/scores.tsv"),
-    "figures/predicted_against_truth.tsv",
+    *("screen.tsv", "figures/predicted_against_truth.tsv", THRESHOLD),
 }
 
 
@@ -109,15 +115,22 @@ def asked_and_scored(qc: pd.DataFrame, metrics: pd.DataFrame, model: str) -> Car
     lost = rows[~rows["perturbation"].isin(scored)].drop_duplicates("perturbation")
     words = f"{asked} asked for, {kept} estimated, {len(scored)} scored"
     if len(plain):
-        words += f", {len(plain)} of these by the mean effect alone ({_whys(plain)})"
+        words += f", {len(plain)} of these by the shrunk mean alone ({_whys(plain)})"
     words += f". Not scored: {_whys(lost)}." if len(lost) else ". None left out."
     news = GOOD if len(scored) == asked and not len(plain) else OPEN if scored else BAD
     return Card("Which perturbations count?", f"{len(scored)} of {asked}", words, news)
 
 
 def _whys(rows: pd.DataFrame) -> str:
-    """Return the reasons of some rows with their counts."""
-    return listing(f"{why}: {count}" for why, count in grouped(rows["reason"]).items())
+    """Return the reasons of some rows with their counts, and whom they concern if these are few."""
+    told = listing(f"{why}: {count}" for why, count in grouped(rows["reason"]).items())
+    return told + _names(rows["perturbation"])
+
+
+def _names(perturbations: pd.Series) -> str:
+    """Return names to stand behind their number, if these are few."""
+    names = sorted(perturbations.astype(str))
+    return f", namely {', '.join(names)}" if 0 < len(names) <= MOST_NAMES else ""
 
 
 def against_baselines(metrics: pd.DataFrame, scoring: Scoring, told: str) -> Card:
@@ -162,10 +175,11 @@ _LOSSES = {
 }
 
 
-def ceiling(summary: pd.DataFrame, model: str) -> Card:
-    """Say where the model stands between knowing nothing and measuring again."""
+def ceiling(summary: pd.DataFrame, model: str, baselines: Sequence[str] = ()) -> Card:
+    """Say where model and best baseline stand between knowing nothing and measuring again."""
     question = "How far towards the ceiling?"
-    row = _row(summary, model=model, metric="l2", gene_set=TOP, perturbations=SHARED)
+    shared = summary[(summary["metric"] == "l2") & (summary["perturbations"] == SHARED)]
+    row = _row(shared, model=model, gene_set=TOP)
     if row is None or pd.isna(row["calibrated"]):
         why = "the model has no score" if row is None else str(row["calibrated_reason"])
         return Card(question, "no ceiling", f"The data show no ceiling to compare with: {why}.")
@@ -175,12 +189,51 @@ def ceiling(summary: pd.DataFrame, model: str) -> Card:
         "perturbations (0 %) to the technical duplicate, the same effects measured again in the "
         "other half of the cells (100 %): what lies between is what these data could teach."
     )
-    if place > 100:
-        words += (
-            " Beyond it, the noise of the duplicate is larger than the error of the model: these "
-            "data cannot tell how much there is to learn."
-        )
-    return Card(question, f"{place:.0f} %", words, GOOD if 50 < place <= 100 else OPEN)
+    rival = shared[(shared["gene_set"] == TOP) & shared["model"].isin(baselines)]
+    rival = rival[rival["n"] == row["n"]].dropna(subset="calibrated").sort_values("mean")
+    if len(rival):
+        best, at = rival["model"].iloc[0], 100 * float(rival["calibrated"].iloc[0])
+        words += f" The best baseline, {best}, stands at {at:.0f} %: only what exceeds it counts."
+        ahead = place > at
+    else:
+        ahead = True
+    words += _lost_in_noise(shared)
+    return Card(question, f"{place:.0f} %", words, GOOD if ahead and place > 50 else OPEN)
+
+
+def _lost_in_noise(shared: pd.DataFrame) -> str:
+    """Say so where off target no change is closer to the data than measuring them again is."""
+    nothing = _row(shared, model=NO_CHANGE, gene_set=OFF_TARGET)
+    again = _row(shared, model=POSITIVE, gene_set=OFF_TARGET)
+    if nothing is None or again is None or nothing["n"] != again["n"]:
+        return ""
+    if not nothing["mean"] < again["mean"]:
+        return ""
+    return (
+        f" On all genes but the target no change ({nothing['mean']:.3f}) is closer than the "
+        f"duplicate ({again['mean']:.3f}): effects there are smaller than the noise of half of "
+        "the cells, and these data can hardly tell models apart by them."
+    )
+
+
+def next_one(screen: pd.DataFrame, level: str) -> Card:
+    """Say which perturbation that nobody has made is predicted to change most."""
+    question = "What to try next?"
+    warning = _alike(screen)
+    if warning:
+        return Card(question, "not known", warning)
+    new = screen[screen["in_training"].astype(str) != "True"].dropna(subset="effect_size")
+    if new.empty:
+        return Card(question, "nothing new", "Every gene that can be predicted was perturbed.")
+    first = new.sort_values("effect_size", ascending=False, kind="stable").iloc[0]
+    symbol = first.get("symbol", first["target"])
+    name = str(first["target"] if pd.isna(symbol) else symbol)
+    words = (
+        f"Of {counted(len(new), 'perturbation')} that nobody has made here, this one is predicted "
+        f"to change most: size (L2, without the target) {first['effect_size']:.2f}, "
+        f"{_range(float(first['lower']), float(first['upper']), level, 2, signed=False)}."
+    )
+    return Card(question, name, words)
 
 
 def on_target(qc: pd.DataFrame) -> Card:
@@ -196,8 +249,12 @@ def on_target(qc: pd.DataFrame) -> Card:
         f"{down + up} of {counted(len(tested), 'perturbation')} with a measured target changed it "
         f"significantly (|z| ≥ {SIGNIFICANT_Z}): {down} lowered, {up} raised it."
     )
-    words += f" Not measured: {counted(unknown, 'target')}." if unknown else ""
-    words += f" Left out: {counted(lost, 'perturbation')}." if lost else ""
+    if unknown:
+        absent = _names(qc.loc[qc["on_target_gene"].isna(), "perturbation"])
+        words += f" Not measured: {counted(unknown, 'target')}{absent}."
+    if lost:
+        gone = _names(qc.loc[qc["status"] != KEPT, "perturbation"])
+        words += f" Left out: {counted(lost, 'perturbation')}{gone}."
     share = (down + up) / len(tested)
     news = GOOD if share >= 0.8 else OPEN if share >= 0.5 else BAD
     return Card(question, f"{down + up} of {len(tested)}", words, news)
@@ -221,7 +278,11 @@ def truth(drawn: pd.DataFrame) -> list[Card]:
 
 def nothing_specific(screen: Path) -> str:
     """Say that the order of the predicted perturbations means nothing, where it does."""
-    basis = read_table(screen)["basis"].dropna().astype(str)
+    return _alike(read_table(screen))
+
+
+def _alike(screen: pd.DataFrame) -> str:
+    basis = screen["basis"].dropna().astype(str)
     if basis.empty or basis.str.contains("bilinear").any():
         return ""
     named = listing(sorted(set(basis)))
@@ -231,17 +292,25 @@ def nothing_specific(screen: Path) -> str:
     )
 
 
-def edges(statistics: pd.DataFrame, *, updated: bool) -> Card:
-    """Say how many edges the network has, before and after the updates."""
+def edges(statistics: pd.DataFrame, drawn: pd.DataFrame | None = None, *, updated: bool) -> Card:
+    """Say how many edges the network has, before and after the updates.
+
+    `drawn` are the numbers of the picture of all partial correlations, which knows beyond which
+    size an edge counts as strong.
+    """
     rows = statistics.set_index("metric")
     before, after = rows["before"].astype(float), rows["after"].astype(float)
     strong = counted(int(before["strong_edges"]), "strong partial correlation")
-    words = f"{strong} among {before['genes']:g} genes"
+    words = strong
+    if drawn is not None and (drawn["mark"] == "threshold").any():
+        threshold = drawn.loc[drawn["mark"] == "threshold", "right"].astype(float).max()
+        words += f" (beyond ±{threshold:g})"
+    words += f" among {before['genes']:g} genes"
     if updated:
         words += f", {after['strong_edges']:g} after the updates"
     found = before[before.index.str.startswith(FOUND)].dropna()
     for name, pairs in found.items():
-        words += f"; {pairs:g} pairs with a false discovery rate of at most "
+        words += f"; {pairs:g} pairs, weak ones too, with a false discovery rate of at most "
         words += str(name).removeprefix(FOUND)
     shrinkage = before.reindex(["shrinkage"]).iloc[0]
     if shrinkage > MUCH_SHRINKAGE:
@@ -292,9 +361,9 @@ def _row(table: pd.DataFrame, **values: str) -> pd.Series | None:
     return None if table.empty else table.iloc[0]
 
 
-def _range(low: float, high: float, level: str, digits: int = 3) -> str:
+def _range(low: float, high: float, level: str, digits: int = 3, *, signed: bool = True) -> str:
     """Return an interval in words."""
     if pd.isna(low) or pd.isna(high):
         return f"no {level} from so few"
-    sign = "+" if low < 0 or digits > 1 else ""
+    sign = "+" if signed and (low < 0 or digits > 1) else ""
     return f"{level} {low:{sign}.{digits}f} to {high:{sign}.{digits}f}"

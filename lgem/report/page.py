@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from lgem.files import read_table
-from lgem.report import graph, tables
+from lgem.report import graph, tables, words
 from lgem.report.answers import Scoring, cards, nothing_specific
 from lgem.report.sections import EXTRAS, SECTIONS, Figure, Graph, Section, Table
 
@@ -55,7 +55,9 @@ def render(
     return environment.get_template("page.html.j2").render(
         dataset=dataset,
         headlines=[files[name].read_text("utf-8").strip() for name in HEADLINES if name in files],
+        size=size(files, settings),
         cards=cards(files, scoring),
+        words=_words(files, scoring, settings),
         sections=[_section(section, files) for section in SECTIONS],
         extras=[_extra(name, what, files) for name, what in EXTRAS.items() if name in files],
         settings=settings,
@@ -71,6 +73,44 @@ def render(
 
 
 HEADLINES = ("headline.txt", "network/responses_headline.txt", "network/headline.txt")
+
+
+def size(files: Mapping[str, Path], settings: Sequence[Mapping[str, Any]]) -> str:
+    """Return how much was measured, in a line below the title; blank where no screen was."""
+    if "qc.json" not in files:
+        return ""
+    known = json.loads(files["qc.json"].read_text("utf-8"))
+    rows = [row for group in settings for row in group["rows"]]
+    bulk = any((row["key"], row["value"]) == ("kind", "profiles") for row in rows)
+    told = []
+    if {"cells", "control_cells"} <= set(known):
+        kind = "profiles" if bulk else "cells"
+        told.append(f"{known['cells']:,} {kind}, {known['control_cells']:,} of them control")
+    for key, one, many in COUNTED:
+        if key in known:
+            told.append(f"{known[key]:,} {one if known[key] == 1 else many}")
+    return " · ".join(told)
+
+
+COUNTED = (
+    ("batches", "batch", "batches"),
+    ("perturbations_asked", "perturbation asked for", "perturbations asked for"),
+)
+
+
+def _words(
+    files: Mapping[str, Path], scoring: Scoring, settings: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the words of the page with their meanings."""
+    published = [
+        str(group["title"]).removeprefix("models: ")
+        for group in settings
+        if any(row["key"] == "preset" and "paper" in row["value"] for row in group["rows"])
+    ]
+    others = [*scoring.baselines, *scoring.controls]
+    told = words.explained(scoring.models, published, others) if "qc.tsv" in files else {}
+    network = words.NETWORK_WORDS if "network/statistics.tsv" in files else {}
+    return {**told, **network}
 
 
 def marked(text: str) -> str:
@@ -99,15 +139,27 @@ def _part(part: Figure | Table | Graph, files: Mapping[str, Path]) -> dict[str, 
         return None if found is None else {"kind": "graph", **common, **found._asdict()}
     content = files[part.file].read_bytes()
     wide, high = struct.unpack(">II", content[16:24])
+    drawn = files.get(f"figures/{part.name}.tsv")
     return {
         "kind": "figure",
         **common,
         "name": part.name,
-        "alt": described(part, files.get(f"figures/{part.name}.tsv")),
+        "nothing": nothing_drawn(drawn),
+        "alt": described(part, drawn),
         "width": wide,
         "height": high,
         "png": base64.b64encode(content).decode("ascii"),
     }
+
+
+def nothing_drawn(drawn: Path | None) -> str:
+    """Return why a picture has nothing in it, as its numbers say; blank where it has something."""
+    if drawn is None:
+        return ""
+    table = read_table(drawn)
+    if "note" not in table or table.empty or not (table["mark"] == "note").all():
+        return ""
+    return " ".join(dict.fromkeys(table["note"].dropna().astype(str)))
 
 
 def described(part: Figure, drawn: Path | None) -> str:

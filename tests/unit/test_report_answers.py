@@ -27,6 +27,7 @@ def test_the_cards_of_a_screen_come_in_the_order_of_its_questions(tmp_path):
         "Does the model beat the baselines?",
         "How far towards the ceiling?",
         "Did the perturbations work?",
+        "What to try next?",
         "Is there a network?",
     ]
 
@@ -48,7 +49,9 @@ def test_those_left_out_are_counted_by_reason():
     metrics = cases.metrics({"mine": [1.0, NAN, NAN]})
     card = answers.asked_and_scored(cases.qc(), metrics, "mine")
     assert card.answer == "1 of 3"
-    assert card.words == "3 asked for, 2 estimated, 1 scored. Not scored: fewer than 10: 2."
+    assert card.words == (
+        '3 asked for, 2 estimated, 1 scored. Not scored: fewer than 10: 2, namely A&B, C"d.'
+    )
     assert card.news == OPEN
 
 
@@ -56,7 +59,8 @@ def test_those_predicted_by_the_mean_alone_are_named_as_such():
     metrics = cases.metrics({"mine": [1.0, 1.0, 1.0]})
     metrics.loc[0, ["status", "reason"]] = ["mean_only", "target not measured"]
     card = answers.asked_and_scored(cases.qc(), metrics, "mine")
-    assert "3 scored, 1 of these by the mean effect alone (target not measured: 1)." in card.words
+    assert "3 scored, 1 of these by the shrunk mean alone (target not measured: 1" in card.words
+    assert card.words.endswith(f", namely {cases.HOSTILE}). None left out.")
     assert card.news == OPEN
 
 
@@ -116,11 +120,60 @@ def test_the_ceiling_is_told_in_per_cent_or_why_there_is_none():
     assert card.words.endswith(": no technical duplicate.")
 
 
+def means(**of: tuple[float, float | None]) -> pd.DataFrame:
+    """The means of models by L2 with and without the target, and where these stand."""
+    rows = [
+        (model, gene_set, "shared", "l2", mean, 3, place, None)
+        for model, (mean, place) in of.items()
+        for gene_set in ("top", "top_off_target")
+    ]
+    return pd.DataFrame(rows, columns=cases.summary().columns)
+
+
+def test_the_way_to_the_ceiling_counts_from_the_best_baseline():
+    table = means(mine=(1.2, 0.6), no_change=(1.1, 0.7), mean=(2.0, 0.0))
+    card = answers.ceiling(table, "mine", ["no_change", "mean"])
+    assert (card.answer, card.news) == ("60 %", OPEN)
+    assert "The best baseline, no_change, stands at 70 %" in card.words
+    assert answers.ceiling(table, "mine", ["mean"]).news == GOOD
+
+
+@pytest.mark.parametrize(("again", "told"), [(1.2, True), (1.0, False)])
+def test_effects_below_the_noise_are_told_as_such(again, told):
+    table = means(mine=(1.2, 0.6), no_change=(1.1, 0.7), technical_duplicate=(again, 1.0))
+    assert ("smaller than the noise" in answers.ceiling(table, "mine").words) is told
+
+
+def test_what_to_try_next_is_new_and_the_largest_or_not_known():
+    screen = pd.DataFrame(
+        {
+            "target": ["made", "small", "large"],
+            "effect_size": [9.0, 1.0, 4.0],
+            "lower": [8.0, 0.5, 3.1],
+            "upper": [10.0, 2.0, 6.3],
+            "in_training": [True, False, False],
+            "basis": "bilinear",
+        }
+    )
+    card = answers.next_one(screen, "90 % interval")
+    assert card.answer == "large"
+    assert "Of 2 perturbations" in card.words
+    assert "4.00, 90 % interval 3.10 to 6.30" in card.words
+    assert answers.next_one(screen.head(1), "90 % interval").answer == "nothing new"
+    assert answers.next_one(screen.assign(basis="mean"), "90 % interval").answer == "not known"
+
+
+def test_an_edge_is_called_strong_beyond_a_size():
+    drawn = pd.DataFrame({"mark": ["bin", "threshold"], "right": [0.3, 0.15]})
+    words = answers.edges(cases.statistics(), drawn, updated=True).words
+    assert words.startswith("1 strong partial correlation (beyond ±0.15) among 4 genes")
+
+
 def test_targets_count_as_moved_beyond_the_interval_of_no_change():
     card = answers.on_target(cases.qc())
     assert card.answer == "1 of 2"
     assert "1 lowered, 0 raised" in card.words
-    assert "Not measured: 1 target. Left out: 1 perturbation." in card.words
+    assert 'Not measured: 1 target, namely C"d. Left out: 1 perturbation, namely C"d.' in card.words
     nothing = cases.qc().assign(on_target_z=NAN)
     assert answers.on_target(nothing).answer == "not known"
 

@@ -8,9 +8,19 @@ import re
 
 import pytest
 
-from lgem.report import tables
+from lgem.config import TAKEN
+from lgem.report import tables, words
 from lgem.report.columns import MEANINGS, meaning
-from lgem.report.page import LONGEST_ALT, described, marked, png_description, provenance, render
+from lgem.report.page import (
+    LONGEST_ALT,
+    described,
+    marked,
+    nothing_drawn,
+    png_description,
+    provenance,
+    render,
+    size,
+)
 from lgem.report.sections import SECTIONS, Figure, Graph, Table
 from tests.unit import report_cases as cases
 
@@ -112,6 +122,36 @@ def test_a_picture_is_described_by_what_it_says_itself(tmp_path):
     assert described(figure, tmp_path / "drawn.tsv") == "A title. r = 0.5"
     (tmp_path / "drawn.tsv").write_text("note\n" + 1000 * "x" + "\n")
     assert len(described(figure, tmp_path / "drawn.tsv")) == LONGEST_ALT
+
+
+def test_a_picture_with_nothing_in_it_is_told_in_words(tmp_path):
+    path = tmp_path / "drawn.tsv"
+    path.write_text("mark\tvalue\tnote\nnote\t\tNone was held out.\n")
+    assert nothing_drawn(path) == "None was held out."
+    path.write_text("mark\tvalue\tnote\npoint\t1\t\nnote\t\tr = 0.5\n")
+    assert nothing_drawn(path) == ""
+    assert nothing_drawn(None) == ""
+
+
+def test_every_name_that_is_scored_is_explained(text):
+    found = words.explained(["mine", "theirs"], ["theirs"], TAKEN)
+    assert {*TAKEN, "mine", "theirs", "L2"} - {"technical_duplicate"} <= set(found)
+    assert "published" in found["theirs"]
+    assert "published" not in found["mine"]
+    listed = text[text.index('<details class="glossary"') : text.index('<section id="try"')]
+    for name in ("L2", "technical duplicate", "mine", "no_change", "false discovery rate"):
+        assert f"<dt>{name}</dt>" in listed
+
+
+def test_the_page_says_how_much_was_measured(tmp_path):
+    counts = {"cells": 12000, "control_cells": 3000, "batches": 1, "perturbations_asked": 68}
+    path = tmp_path / "qc.json"
+    path.write_text(json.dumps(counts))
+    told = "3,000 of them control · 1 batch · 68 perturbations asked for"
+    assert size({"qc.json": path}, []) == f"12,000 cells, {told}"
+    bulk = [{"rows": [{"key": "kind", "value": "profiles"}]}]
+    assert size({"qc.json": path}, bulk) == f"12,000 profiles, {told}"
+    assert size({}, []) == ""
 
 
 def test_captions_mark_code_and_columns_and_escape_the_rest():
