@@ -118,7 +118,10 @@ def asked_and_scored(qc: pd.DataFrame, metrics: pd.DataFrame, model: str) -> Car
         words += f", {len(plain)} of these by the shrunk mean alone ({_whys(plain)})"
     words += f". Not scored: {_whys(lost)}." if len(lost) else ". None left out."
     news = GOOD if len(scored) == asked and not len(plain) else OPEN if scored else BAD
-    return Card("Which perturbations count?", f"{len(scored)} of {asked}", words, news)
+    answer = f"{len(scored)} of {asked}"
+    if len(plain):
+        answer += f", {len(plain)} by the mean"
+    return Card("Which perturbations count?", answer, words, news)
 
 
 def _whys(rows: pd.DataFrame) -> str:

@@ -59,6 +59,7 @@ def test_those_predicted_by_the_mean_alone_are_named_as_such():
     metrics = cases.metrics({"mine": [1.0, 1.0, 1.0]})
     metrics.loc[0, ["status", "reason"]] = ["mean_only", "target not measured"]
     card = answers.asked_and_scored(cases.qc(), metrics, "mine")
+    assert card.answer == "3 of 3, 1 by the mean"
     assert "3 scored, 1 of these by the shrunk mean alone (target not measured: 1" in card.words
     assert card.words.endswith(f", namely {cases.HOSTILE}). None left out.")
     assert card.news == OPEN
