@@ -192,6 +192,8 @@ def ceiling(summary: pd.DataFrame, model: str, baselines: Sequence[str] = ()) ->
         "perturbations (0 %) to the technical duplicate, the same effects measured again in the "
         "other half of the cells (100 %): what lies between is what these data could teach."
     )
+    if place > 100:
+        words += " Half of the cells are noisier than all of them: hence more than 100 %."
     rival = shared[(shared["gene_set"] == TOP) & shared["model"].isin(baselines)]
     rival = rival[rival["n"] == row["n"]].dropna(subset="calibrated").sort_values("mean")
     if len(rival):

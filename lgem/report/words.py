@@ -13,16 +13,16 @@ WORDS = {
     "pearson_delta": "the name of that in tables; pearson_delta_perturbed is the same against the "
     "mean of the perturbations, so that what all of them share earns nothing",
     "mse_unbiased": "mean squared error without the part that is the noise of the measurement",
-    "retrieval": "how often the prediction is closest to its own perturbation among those held "
-    "out: 1 is always, 0.5 is chance",
+    "retrieval": "rank, by closeness to a prediction, of the perturbation that it is for among "
+    "those held out together: 1 is always the closest, 0.5 is chance",
     "on target, off target": "at the perturbed gene itself; at all other genes. The loss of the "
     "target is the easy part of a prediction",
     "interval, coverage": "of a mean, by resampling perturbations (bootstrap): a difference whose "
     "interval holds 0 may be chance. A prediction has one for every gene, and coverage is the "
     "share of observed values within it",
     "technical duplicate": "the same effects measured twice, in one half of the cells and in the "
-    "other: how well one half predicts the other is the ceiling for any model. Half of the cells "
-    "are noisier than all of them, so that a good model may pass it",
+    "other: how well one half predicts the other is what can be expected of a very good model. "
+    "Half of the cells are noisier than all of them, so that a model may pass it",
     "shrunk mean": "the mean effect of the other perturbations, made smaller as far as that helped "
     "in training; what the model answers where it cannot place a perturbation",
 }

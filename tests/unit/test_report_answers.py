@@ -137,6 +137,8 @@ def test_the_way_to_the_ceiling_counts_from_the_best_baseline():
     assert (card.answer, card.news) == ("60 %", OPEN)
     assert "The best baseline, no_change, stands at 70 %" in card.words
     assert answers.ceiling(table, "mine", ["mean"]).news == GOOD
+    assert "more than 100 %" not in card.words
+    assert "more than 100 %" in answers.ceiling(means(mine=(1.0, 1.02)), "mine").words
 
 
 @pytest.mark.parametrize(("again", "told"), [(1.2, True), (1.0, False)])
