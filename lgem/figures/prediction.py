@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lgem.errors import listing
 from lgem.figures import style, ticks
 from lgem.figures.style import Drawn
 
@@ -40,6 +41,7 @@ METRICS = {
     "l2": "L2 distance from the observed profile\n({unit}), lower is better",
     "pearson_delta": "Pearson correlation of effects\n(no unit), higher is better",
 }
+_SHORT = {"l2": "L2", "pearson_delta": "Pearson"}
 _GENE_SETS = {"top": "top genes and target", "top_off_target": "target left out"}
 _TITLE = "Error on held-out perturbations"
 BANDS = ("#F4F4F4", "#FFFFFF")
@@ -242,7 +244,7 @@ def _draw_held_out(
         "double", 14 + max(16.0, min(7.0, 240 / len(models)) * len(models)),
         title=_TITLE, legend=legend,
         note=f"Small marks: perturbations; large: mean with {100 * interval:g} % interval. "
-        f"In brackets: perturbations in the mean / asked for.{differ}"
+        f"In brackets: perturbations in the mean / asked for.{differ}{_fewer(table, gene_sets)}"
         + "".join(f" {told}" for told in table.loc[table["mark"] == "blank", "note"]),
     )  # fmt: skip
     panels = dict(zip(METRICS, figure.subplots(1, len(METRICS)), strict=True))
@@ -272,6 +274,21 @@ def _draw_held_out(
         if own["value"].isna().all():
             axes.set_xticks([])
     return figure
+
+
+def _fewer(table: pd.DataFrame, gene_sets: Sequence[str]) -> str:
+    """Say which means of the second gene set are over fewer perturbations than the row tells."""
+    means = table[table["mark"] == "mean"]
+    wide = means.pivot_table(index=["metric", "model"], columns="gene_set", values="n", sort=False)
+    if len(gene_sets) < 2 or not set(gene_sets[:2]) <= set(wide):
+        return ""
+    first, second = wide[gene_sets[0]], wide[gene_sets[1]]
+    told = [
+        f"{model} {second[metric, model]:.0f} ({_SHORT[metric]})"
+        for metric, model in wide.index[(second > 0) & (second < first)]
+    ]
+    place = _GENE_SETS.get(gene_sets[1], gene_sets[1])
+    return f" Open marks ({place}) are over fewer for {listing(told, 4)}." if told else ""
 
 
 def error_panel(axes: Axes, table: pd.DataFrame, gene_sets: Sequence[str], rows: int) -> None:

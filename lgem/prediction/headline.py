@@ -176,7 +176,8 @@ def _lost(
     best = (sign * wide[complete].mean()).sort_values(kind="stable").index[0]
     if not resampling.worse(sign * wide[model], sign * wide[best]):
         return ""
-    return f"{best} {wide[best].mean():.3f} against {wide[model].mean():.3f}"
+    fewer = f" on {counted(len(wide), 'perturbation')}" if len(wide) < len(shared) else ""
+    return f"{best} {wide[best].mean():.3f} against {wide[model].mean():.3f}{fewer}"
 
 
 def _partly(

@@ -175,6 +175,20 @@ def test_means_over_shared_perturbations_are_not_mixed_with_those_over_scored_on
     pd.testing.assert_frame_equal(one, other)
 
 
+def test_a_mean_over_fewer_without_the_target_says_over_how_many():
+    metrics, summary = scores(["lgem", "mean"], 10)
+    assert "are over fewer" not in foot(metrics, summary)
+    fewer = (summary["model"] == "lgem") & (summary["metric"] == "pearson_delta")
+    fewer &= summary["gene_set"] == "top_off_target"
+    told = foot(metrics, summary.assign(n=summary["n"].mask(fewer, 3)))
+    assert "Open marks (target left out) are over fewer for lgem 3 (Pearson)." in told
+
+
+def foot(metrics, summary):
+    shown = drawn_texts(prediction.held_out_error(metrics, summary)[0])
+    return " ".join(" ".join(text.get_text() for text, _ in shown).split())
+
+
 def test_one_failed_prediction_does_not_squeeze_the_others():
     metrics, summary = scores(["lgem"], 10)
     failed = metrics.assign(value=metrics["value"].where(metrics.index != 3, 1000.0))

@@ -174,6 +174,12 @@ def test_a_baseline_that_wins_another_metric_comes_first():
     )
 
 
+def test_a_win_on_fewer_perturbations_says_on_how_many():
+    own = {"lgem": row(0.1, 0.2, 0.3), "mean": row(0.5, 0.6, 0.7, 0.6)}
+    told = words(table(WINS), table(own, "pearson_delta"))
+    assert "pearson_delta (mean 0.600 against 0.200 on 3 perturbations)." in told
+
+
 def test_a_baseline_that_wins_by_l2_too_is_told_before_all_else():
     loses = {"lgem": row(9, 9.5), "no_change": row(7, 7), "mean": row(5, 6)}
     text = words(table(loses), table({"lgem": row(4, 4), "mean": row(1, 1)}, "mse_unbiased"))
