@@ -199,6 +199,9 @@ def ceiling(summary: pd.DataFrame, model: str, baselines: Sequence[str] = ()) ->
     if len(rival):
         best, at = rival["model"].iloc[0], 100 * float(rival["calibrated"].iloc[0])
         words += f" The best baseline, {best}, stands at {at:.0f} %: only what exceeds it counts."
+        again = _row(shared, model=POSITIVE, gene_set=TOP)
+        if again is not None and again["n"] < row["n"]:
+            words += f" Both on the {counted(int(again['n']), 'perturbation')} with a duplicate."
         ahead = place > at
     else:
         ahead = True
@@ -244,8 +247,11 @@ def next_one(screen: pd.DataFrame, level: str) -> Card:
 def on_target(qc: pd.DataFrame) -> Card:
     """Say how many perturbations moved their own target."""
     question = "Did the perturbations work?"
-    tested = qc[(qc["status"] == KEPT) & qc["on_target_z"].notna()]
-    unknown, lost = int(qc["on_target_gene"].isna().sum()), int((qc["status"] != KEPT).sum())
+    kept = qc["status"] == KEPT
+    tested = qc[kept & qc["on_target_z"].notna()]
+    unmeasured = qc[kept & qc["on_target_gene"].isna()]
+    untested = qc[kept & qc["on_target_gene"].notna() & qc["on_target_z"].isna()]
+    lost = qc[~kept]
     if tested.empty:
         return Card(question, "not known", "No target is measured in enough cells.", BAD)
     z = tested["on_target_z"].astype(float)
@@ -254,12 +260,13 @@ def on_target(qc: pd.DataFrame) -> Card:
         f"{down + up} of {counted(len(tested), 'perturbation')} with a measured target changed it "
         f"significantly (|z| ≥ {SIGNIFICANT_Z}): {down} lowered, {up} raised it."
     )
-    if unknown:
-        absent = _names(qc.loc[qc["on_target_gene"].isna(), "perturbation"])
-        words += f" Not measured: {counted(unknown, 'target')}{absent}."
-    if lost:
-        gone = _names(qc.loc[qc["status"] != KEPT, "perturbation"])
-        words += f" Left out: {counted(lost, 'perturbation')}{gone}."
+    for rows, why, what in (
+        (unmeasured, "Not measured", "target"),
+        (untested, "Measured, but without a test", "target"),
+        (lost, "Left out", "perturbation"),
+    ):
+        if len(rows):
+            words += f" {why}: {counted(len(rows), what)}{_names(rows['perturbation'])}."
     share = (down + up) / len(tested)
     news = GOOD if share >= 0.8 else OPEN if share >= 0.5 else BAD
     return Card(question, f"{down + up} of {len(tested)}", words, news)
@@ -315,7 +322,7 @@ def edges(statistics: pd.DataFrame, drawn: pd.DataFrame | None = None, *, update
         words += f", {after['strong_edges']:g} after the updates"
     found = before[before.index.str.startswith(FOUND)].dropna()
     for name, pairs in found.items():
-        words += f"; {pairs:g} pairs, weak ones too, with a false discovery rate of at most "
+        words += f"; {pairs:g} pairs of any size with a false discovery rate of at most "
         words += str(name).removeprefix(FOUND)
     shrinkage = before.reindex(["shrinkage"]).iloc[0]
     if shrinkage > MUCH_SHRINKAGE:

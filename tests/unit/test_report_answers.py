@@ -138,6 +138,10 @@ def test_the_way_to_the_ceiling_counts_from_the_best_baseline():
     assert "The best baseline, no_change, stands at 70 %" in card.words
     assert answers.ceiling(table, "mine", ["mean"]).news == GOOD
     assert "more than 100 %" not in card.words
+    fewer = table.loc[table["model"] == "mine"].assign(model="technical_duplicate", n=2)
+    both = answers.ceiling(pd.concat([table, fewer]), "mine", ["mean"]).words
+    assert "Both on the 2 perturbations with a duplicate." in both
+    assert "with a duplicate" not in card.words
     assert "more than 100 %" in answers.ceiling(means(mine=(1.0, 1.02)), "mine").words
 
 
@@ -176,9 +180,20 @@ def test_targets_count_as_moved_beyond_the_interval_of_no_change():
     card = answers.on_target(cases.qc())
     assert card.answer == "1 of 2"
     assert "1 lowered, 0 raised" in card.words
-    assert 'Not measured: 1 target, namely C"d. Left out: 1 perturbation, namely C"d.' in card.words
+    assert card.words.endswith(' it. Left out: 1 perturbation, namely C"d.')
     nothing = cases.qc().assign(on_target_z=NAN)
     assert answers.on_target(nothing).answer == "not known"
+
+
+def test_every_perturbation_is_counted_once_among_those_that_worked_or_not():
+    rows = [("kept", "G1", -5.0), ("kept", None, NAN), ("kept", "G3", NAN), ("left_out", None, NAN)]
+    table = pd.DataFrame(rows, columns=["status", "on_target_gene", "on_target_z"])
+    card = answers.on_target(table.assign(perturbation=["P1", "P2", "P3", "P4"]))
+    assert card.answer == "1 of 1"
+    assert card.words.endswith(
+        "Not measured: 1 target, namely P2. Measured, but without a test: 1 target, namely P3. "
+        "Left out: 1 perturbation, namely P4."
+    )
 
 
 @pytest.mark.parametrize(
