@@ -284,7 +284,7 @@ def _fewer(table: pd.DataFrame, gene_sets: Sequence[str]) -> str:
         return ""
     first, second = wide[gene_sets[0]], wide[gene_sets[1]]
     told = [
-        f"{model} {second[metric, model]:.0f} ({_SHORT[metric]})"
+        f"{model} ({_SHORT[metric]}: {second[metric, model]:.0f})"
         for metric, model in wide.index[(second > 0) & (second < first)]
     ]
     place = _GENE_SETS.get(gene_sets[1], gene_sets[1])

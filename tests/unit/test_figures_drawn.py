@@ -181,7 +181,7 @@ def test_a_mean_over_fewer_without_the_target_says_over_how_many():
     fewer = (summary["model"] == "lgem") & (summary["metric"] == "pearson_delta")
     fewer &= summary["gene_set"] == "top_off_target"
     told = foot(metrics, summary.assign(n=summary["n"].mask(fewer, 3)))
-    assert "Open marks (target left out) are over fewer for lgem 3 (Pearson)." in told
+    assert "Open marks (target left out) are over fewer for lgem (Pearson: 3)." in told
 
 
 def foot(metrics, summary):
