@@ -25,6 +25,7 @@ from lgem.prediction.training import MEAN_ONLY
 KEPT = "kept"
 SIGNIFICANT_Z = 1.96
 MUCH_SHRINKAGE = 0.5
+FAR_BEYOND = 120  # per cent of the way to the technical duplicate
 MOST_NAMES = 4  # more would not be read
 NO_CHANGE = "no_change"
 THRESHOLD = "figures/partial_correlations.tsv"
@@ -194,6 +195,8 @@ def ceiling(summary: pd.DataFrame, model: str, baselines: Sequence[str] = ()) ->
     )
     if place > 100:
         words += " Half of the cells are noisier than all of them: hence more than 100 %."
+    if place > FAR_BEYOND:
+        words += " So far beyond it the data cannot tell how much there is to learn."
     rival = shared[(shared["gene_set"] == TOP) & shared["model"].isin(baselines)]
     rival = rival[rival["n"] == row["n"]].dropna(subset="calibrated").sort_values("mean")
     if len(rival):
@@ -206,7 +209,9 @@ def ceiling(summary: pd.DataFrame, model: str, baselines: Sequence[str] = ()) ->
     else:
         ahead = True
     words += _lost_in_noise(shared)
-    return Card(question, f"{place:.0f} %", words, GOOD if ahead and place > 50 else OPEN)
+    return Card(
+        question, f"{place:.0f} %", words, GOOD if ahead and 50 < place <= FAR_BEYOND else OPEN
+    )
 
 
 def _lost_in_noise(shared: pd.DataFrame) -> str:

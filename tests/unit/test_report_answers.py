@@ -113,8 +113,11 @@ def test_the_ceiling_is_told_in_per_cent_or_why_there_is_none():
     assert (near.answer, near.news) == ("75 %", GOOD)
     beyond = answers.ceiling(cases.summary().assign(calibrated=2.15), "mine")
     assert (beyond.answer, beyond.news) == ("215 %", OPEN)
-    assert "the noise of the duplicate is larger than the error of the model" in beyond.words
-    assert "noise" not in near.words
+    assert "the data cannot tell how much there is to learn" in beyond.words
+    little = answers.ceiling(cases.summary().assign(calibrated=1.03), "mine")
+    assert (little.answer, little.news) == ("103 %", GOOD)
+    for card in (near, little):
+        assert "cannot tell" not in card.words
     without = cases.summary().assign(calibrated=NAN, calibrated_reason="no technical duplicate")
     card = answers.ceiling(without, "mine")
     assert card.answer == "no ceiling"
