@@ -57,14 +57,15 @@ def perturbation_table(
     """
     asked = cells[cells["asked"].notna() & (cells["asked"] != CONTROL)]
     guided = bool((cells["guide"] != MISSING).any())
+    unit = "cell" if counts else "sample"
     rows = []
     for name, labelled in asked.groupby("asked", sort=True, observed=True):
         members = labelled[labelled["group"] != NO_GROUP]
         reason = ""
         if members.empty:
-            reason = f"{counted(len(labelled), 'cell')}, all removed by keep"
+            reason = f"{counted(len(labelled), unit)}, all removed by keep"
         elif len(members) < min_cells:
-            reason = f"{counted(len(members), 'cell')}, fewer than min_cells {min_cells}"
+            reason = f"{counted(len(members), unit)}, fewer than min_cells {min_cells}"
         measured = None if members.empty else targets.find(str(name)).rows
         rows.append(
             {

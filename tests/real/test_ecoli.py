@@ -42,7 +42,7 @@ def test_knock_outs_connected_to_a_wild_type_are_estimated_and_the_others_named(
     left_out = obs[obs["status"] == "left_out"]
     assert left_out["reason"].to_dict() == {
         **dict.fromkeys(LEFT_OUT, "not connected with control through batch"),
-        "pgi": "1 cell, all removed by keep",  # knocked out in an evolved strain alone
+        "pgi": "1 sample, all removed by keep",  # knocked out in an evolved strain alone
     }
     for name in LEFT_OUT:
         assert name in design["explanation"]
