@@ -83,10 +83,19 @@ def test_every_script_of_a_run_is_killed_twice_and_no_result_differs(
     run = succeed(folder, "--retries", "2", patience=1500)
     assert run.jobs["effects"] == 1  # not taken for whole
     assert "simulate" not in run.jobs
+    assert differing(results_of(whole_run.folder), results_of(folder)) == []
+
+    # Figures of all datasets are for several; of one they can be asked for by name.
+    beside = "results/figures/held_out_error.pdf"
+    succeed(folder, "--retries", "2", beside)
+    made = (folder / beside).read_bytes()
+    (folder / beside).unlink()
+    assert succeed(folder, beside).jobs == {"figure_across": 1}
+    assert (folder / beside).read_bytes() == made
+
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")} - NOT_KILLED - ELSEWHERE
     assert deaths(killer, "before") == scripts
     assert deaths(killer, "between") == deaths(killer, "several") > {"fit", "simulate"}
-    assert differing(results_of(whole_run.folder), results_of(folder)) == []
     assert hidden(folder / "results") | hidden(folder / "resources") == set()
     assert succeed(folder).jobs == {}
 
