@@ -17,16 +17,13 @@ from pandas.api.types import union_categoricals
 
 from lgem.errors import InputError, listing, nearest
 from lgem.screen.labels import CONTROL, LabelRules, normalise
-from lgem.screen.tables import as_levels, joined, require_columns
+from lgem.screen.tables import AT_ONCE, NAMES, as_levels, joined, require_columns
 
 NO_GROUP = -1
 # So many levels of a factor are unusual, but may be what a small screen has.
 MOST_LEVELS = 100
 # What is known of a cell before all shards are read; no column of a user's is called so.
 RAW_LABEL, KEPT_BY = "lgem raw label", "lgem keep: "
-# The names of a million cells are 15 MB as Arrow's texts, and 70 MB as Python's.
-NAMES = "string[pyarrow]"
-AT_ONCE = 2**13
 # What a cell table holds besides the covariates.
 COLUMNS = (
     *("shard", "cell", "asked", "perturbation", "batch", "guide", "size_factor", "group", "half"),

@@ -12,10 +12,10 @@ import h5py
 import pandas as pd
 import pyarrow as pa
 
+from lgem.screen.tables import AT_ONCE, NAMES
+
 # Arrow's own pool keeps more memory for itself than a small screen needs.
 pa.set_memory_pool(pa.system_memory_pool())
-# Texts that are Python's for a moment only.
-AT_ONCE = 2**13
 
 
 def read_frame(stored: Any, only: Collection[str] | None = None) -> Any:
@@ -58,7 +58,7 @@ def _read_names(stored: h5py.Dataset) -> Any:
         pa.array(stored[start : start + AT_ONCE], pa.large_binary()).cast(pa.large_string())
         for start in range(0, stored.shape[0], AT_ONCE)
     ]
-    return pd.array(pa.chunked_array(parts, pa.large_string()), dtype="string[pyarrow]")
+    return pd.array(pa.chunked_array(parts, pa.large_string()), dtype=NAMES)
 
 
 def _read_column(stored: Any) -> Any:

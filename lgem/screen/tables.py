@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,11 @@ from lgem.errors import InputError, counted, listing, nearest
 from lgem.texts import check_columns, check_lines
 
 SEPARATORS = {",": "comma", "\t": "tab"}
+
+# The names of a million cells are 15 MB as Arrow's texts, and 70 MB as Python's: these are made for
+# so many at a time, and for a moment only.
+NAMES: Final = "string[pyarrow]"
+AT_ONCE = 2**13
 
 # What stands for a missing batch, guide or context.
 MISSING = "-"
